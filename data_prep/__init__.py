@@ -1,0 +1,1 @@
+"""From media and a manifest to TFRecords."""

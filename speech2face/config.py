@@ -1,0 +1,307 @@
+"""Configuration: frozen dataclasses whose defaults are the paper's.
+
+Every field carries a help text that cites where its default comes from, becomes one
+command-line flag of the same name (`speech2face.flag_config`), and is saved with
+every run and every bundle as JSON. A size (paper, compact, sample) is a flag file
+under `configs/`, never a second implementation.
+"""
+
+import dataclasses
+import json
+import typing
+from typing import Any, Literal, Optional, Tuple, Type, TypeVar
+
+ConfigType = TypeVar("ConfigType")
+
+Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
+
+
+def option(default: Any, help_text: str) -> Any:
+    """Declares a config field: its default and the help text of its flag."""
+    return dataclasses.field(default=default, metadata={"help": help_text})
+
+
+def section(config_type: Type[ConfigType]) -> ConfigType:
+    """Declares a nested config with that config's own defaults."""
+    return dataclasses.field(default_factory=config_type)
+
+
+@dataclasses.dataclass(frozen=True)
+class AudioConfig:
+    """How much of a recording the voice encoder sees (Sec. 3)."""
+
+    clip_secs: float = option(
+        6.0,
+        "Seconds of audio per training example; shorter clips are tiled, longer ones "
+        "cut to their first seconds. Sec. 3: 6 s; Fig. 8 also trains on 3 s.",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class VoiceEncoderConfig:
+    """The voice encoder (Table 1)."""
+
+    encoder: Literal["table1", "speaker_embedding"] = option(
+        "table1",
+        "Network: 'table1' is the paper's; 'speaker_embedding' puts a head on a "
+        "pretrained speaker recogniser and goes beyond the paper.",
+    )
+    width: float = option(
+        1.0, "Multiplier on every channel count of Table 1 but the last (Table 1: 1)."
+    )
+    padding: Literal["valid", "same"] = option(
+        "valid",
+        "Padding of the convolutions. Not in the paper: 'valid' (BUILD_NOTES 6).",
+    )
+    batch_norm: bool = option(
+        True, "Batch normalisation behind each ReLU (Table 1; Fig. 8 also without)."
+    )
+    batch_norm_momentum: float = option(
+        0.99, "Decay of the moving statistics. Not in the paper: TensorFlow's of 2019."
+    )
+    batch_norm_epsilon: float = option(
+        1e-3, "Added to the variance. Not in the paper: TensorFlow's default of 2019."
+    )
+    global_batch_norm: bool = option(
+        False,
+        "Statistics over all replicas instead of per replica. Not in the paper.",
+    )
+    head_dropout: float = option(
+        0.0, "Dropout rate before the fully connected layers. Not in the paper: 0."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class FaceDecoderConfig:
+    """The face decoder of Cole et al. 2017, Fig. 3."""
+
+    decoder_units: int = option(
+        1000, "Width of the shared first layer, f_dec (Sec. 3: 1000)."
+    )
+    landmark_units: Tuple[int, ...] = option(
+        (256, 256),
+        "Hidden widths of the landmark branch. Not in the papers: BUILD_NOTES 17.",
+    )
+    texture_channels: Tuple[int, ...] = option(
+        (256, 128, 64, 32, 32),
+        "Channels of the 14 x 14 map and of each transposed convolution (Cole et al.).",
+    )
+    warp_order: int = option(
+        1, "Order of the polyharmonic spline of the warp (Cole et al.: 1)."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class NormalizerConfig:
+    """The map from raw recognizer features to v_f (BUILD_NOTES 11)."""
+
+    center_features: bool = option(
+        False, "Subtract the training mean from face features. Paper config: no."
+    )
+    feature_norm: float = option(
+        0.2316,
+        "Mean norm of face features after scaling, fitted on the training set; 0.2316 "
+        "explains both rows of Table 2.",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadConfig:
+    """f_VGG of Eq. 1: where the classes come from if the recognizer has none."""
+
+    n_prototypes: int = option(
+        0,
+        "Classes of a recognizer without a classifier (dlib): this many k-means "
+        "centroids of the training set, or 0 for one prototype per speaker. VGG-Face "
+        "has 2622 classes of its own (Sec. 3).",
+    )
+    prototype_sharpness: float = option(
+        20.0, "Scale a of the prototype logits -a/2 |v - p|^2. Not in the paper."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """Eq. 1."""
+
+    loss_reduction: Literal["sum", "mean"] = option(
+        "sum",
+        "Eq. 1 as printed sums the L1 over units and the cross-entropy over classes; "
+        "'mean' divides them by their counts (BUILD_NOTES 12).",
+    )
+    decoder_weight: float = option(
+        1.0, "Weight of |f_dec(v_f) - f_dec(v_s)|_1 (Eq. 1: 1; 0 for ablations)."
+    )
+    lambda1: float = option(
+        0.025, "Weight of |v_f/|v_f| - v_s/|v_s||_2^2 (Eq. 1: 0.025)."
+    )
+    lambda2: float = option(200.0, "Weight of the distillation term (Eq. 1: 200).")
+    temperature: float = option(2.0, "Temperature T of the distillation (Sec. 3: 2).")
+    contrastive_weight: float = option(
+        0.0,
+        "Weight of an InfoNCE term between the voices and faces of a batch. Beyond "
+        "the paper: 0 in its config.",
+    )
+    contrastive_temperature: float = option(
+        0.1, "Temperature of the InfoNCE term. Beyond the paper."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class DecoderLossConfig:
+    """Losses of the face decoder (Cole et al. 2017)."""
+
+    texture_weight: float = option(1.0, "Weight of the texture mean absolute error.")
+    landmark_weight: float = option(
+        1.0, "Weight of the landmark mean squared error (in image widths)."
+    )
+    identity_weight: float = option(
+        10.0,
+        "Weight of the negative cosine between the recognizer's features of the "
+        "warped output and of the input (Cole et al.: 10); 0 saves its cost.",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """ADAM and its schedule (Sec. 3, "Implementation details")."""
+
+    learning_rate: float = option(1e-3, "Initial learning rate (Sec. 3: 0.001).")
+    decay_rate: float = option(0.95, "Factor per decay_steps (Sec. 3: 0.95).")
+    decay_steps: int = option(10_000, "Iterations per decay (Sec. 3: 10,000).")
+    staircase: bool = option(
+        True, "Decay in steps rather than continuously. Not in the paper."
+    )
+    beta1: float = option(0.5, "ADAM beta1 (Sec. 3: 0.5).")
+    beta2: float = option(0.999, "ADAM beta2. Not in the paper: ADAM's default.")
+    epsilon: float = option(1e-4, "ADAM epsilon (Sec. 3: 1e-4).")
+    weight_decay: float = option(
+        0.0, "Decoupled weight decay of all kernels. Not in the paper: 0."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentConfig:
+    """What is done to a training waveform. All off in the paper's config."""
+
+    random_window: bool = option(
+        False, "Take a random window of the clip instead of its beginning (Sec. 3)."
+    )
+    gain_db: float = option(0.0, "Random level change of up to +- this many dB.")
+    noise_snr_db: float = option(
+        0.0, "Add noise at a random ratio between this and 40 dB; 0 adds none."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopConfig:
+    """The training loop: how long, in which precision, what is kept."""
+
+    batch_size: int = option(8, "Examples per iteration over all replicas (Sec. 3: 8).")
+    epochs: float = option(3.0, "Passes over the training set (Sec. 3: 3).")
+    seed: int = option(0, "Decides weights, data order and augmentation.")
+    precision: Precision = option(
+        "float32",
+        "Arithmetic of the networks; 'auto' is mixed_bfloat16 where the hardware is "
+        "fast at it and float32 elsewhere.",
+    )
+    shuffle_buffer: int = option(
+        4096, "Records among which the order of an epoch is drawn."
+    )
+    save_every: int = option(1000, "Iterations between checkpoints.")
+    keep_checkpoints: int = option(3, "Newest checkpoints kept.")
+    summarize_every: int = option(100, "Iterations between summaries.")
+    validate_every: int = option(
+        5000, "Iterations between passes over the validation split; 0 for none."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class VoiceTrainingConfig:
+    """Everything `speech2face.train` needs to know."""
+
+    audio: AudioConfig = section(AudioConfig)
+    voice_encoder: VoiceEncoderConfig = section(VoiceEncoderConfig)
+    loss: LossConfig = section(LossConfig)
+    optimizer: OptimizerConfig = section(OptimizerConfig)
+    augment: AugmentConfig = section(AugmentConfig)
+    loop: LoopConfig = section(LoopConfig)
+
+
+@dataclasses.dataclass(frozen=True)
+class DecoderTrainingConfig:
+    """Everything `speech2face.train_face_decoder` needs to know."""
+
+    face_decoder: FaceDecoderConfig = section(FaceDecoderConfig)
+    normalizer: NormalizerConfig = section(NormalizerConfig)
+    head: HeadConfig = section(HeadConfig)
+    decoder_loss: DecoderLossConfig = section(DecoderLossConfig)
+    optimizer: OptimizerConfig = section(OptimizerConfig)
+    loop: LoopConfig = section(LoopConfig)
+
+
+def to_json(config: Any) -> str:
+    """Returns `config` as indented JSON, nested as the dataclasses are."""
+    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+
+
+def from_json(config_type: Type[ConfigType], text: str) -> ConfigType:
+    """Returns the `config_type` that `to_json` wrote.
+
+    Raises:
+      ValueError: the text is no JSON object, or has a field that `config_type` lacks
+        (it was written by another version).
+    """
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not a {config_type.__name__}: {error}") from None
+    return from_dict(config_type, values)
+
+
+def from_dict(config_type: Type[ConfigType], values: dict) -> ConfigType:
+    """Returns the `config_type` with these field values, nested as in `to_json`."""
+    if not isinstance(values, dict):
+        raise ValueError(f"{config_type.__name__} must be an object, not {values!r}")
+    fields = {field.name: field for field in dataclasses.fields(config_type)}
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise ValueError(
+            f"{config_type.__name__} has no field {', '.join(unknown)}: it was "
+            "written by another version of speech2face"
+        )
+    return config_type(
+        **{name: _from_value(fields[name].type, v) for name, v in values.items()}
+    )
+
+
+def flat_fields(config_type: type) -> "list[dataclasses.Field]":
+    """Returns the option fields of `config_type` and of its sections, in order."""
+    result = []
+    for field in dataclasses.fields(config_type):
+        if dataclasses.is_dataclass(field.type):
+            result.extend(flat_fields(field.type))
+        else:
+            result.append(field)
+    return result
+
+
+def diff(old: Any, new: Any) -> "Optional[str]":
+    """Names the options in which two configs of one type differ, or returns None."""
+    changes = []
+    for field in dataclasses.fields(old):
+        before, after = getattr(old, field.name), getattr(new, field.name)
+        if dataclasses.is_dataclass(before):
+            nested = diff(before, after)
+            changes.extend([nested] if nested else [])
+        elif before != after:
+            changes.append(f"{field.name} {before!r} -> {after!r}")
+    return ", ".join(changes) or None
+
+
+def _from_value(field_type: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(field_type):
+        return from_dict(field_type, value)
+    if typing.get_origin(field_type) is tuple:
+        return tuple(value)
+    return value

@@ -1,0 +1,1 @@
+"""Keras models, written with keras.layers and keras.ops only."""
