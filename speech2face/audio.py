@@ -1,0 +1,240 @@
+"""Sound: from a recording in any file to the spectrogram that the voice encoder sees.
+
+Sec. 3, "Implementation details": audio at 16 kHz, one channel, up to 6 seconds from
+the beginning of the clip, repeated if shorter; an STFT with a Hann window of 25 ms, a
+hop of 10 ms and 512 FFT bands; power-law compression sgn(S)|S|^0.3 of the real and the
+imaginary part independently.
+
+Only one framing gives the paper's 598 x 257 for 6 seconds: frame k is the 400 samples
+from 160 k on, nothing is padded at either end (a centred STFT gives 601 frames), the
+window is the periodic Hann of 400 samples, and each frame is zero-padded behind its
+last sample to 512. The phase therefore refers to the first sample of the frame.
+
+Waveforms are float32 in [-1, 1] at 16 kHz. `load_waveform` and its helpers are numpy;
+`spectrogram` is `keras.ops` only, so it runs in any graph and in exported models.
+"""
+
+import os
+from typing import Any, List, Optional
+
+import av
+import keras
+import numpy as np
+import soxr
+from keras import ops
+
+SAMPLE_RATE_HZ = 16_000
+WINDOW_SAMPLES = 400  # 25 ms
+HOP_SAMPLES = 160  # 10 ms
+FFT_SAMPLES = 512
+N_BANDS = FFT_SAMPLES // 2 + 1
+COMPRESSION = 0.3
+
+MIN_SECS = 0.1  # less cannot be anybody's voice
+SILENCE_PEAK = 1e-3  # -60 dBFS
+LOUDEST_PEAK = 4.0  # +12 dBFS: decoders overshoot 1, but not by more
+_SEEK_MARGIN_SECS = 1.0  # codecs need some packets before their output is exact
+
+
+def load_waveform(
+    path: str,
+    *,
+    start_secs: float = 0.0,
+    end_secs: Optional[float] = None,
+    sample_rate_hz: int = SAMPLE_RATE_HZ,
+) -> np.ndarray:
+    """Reads the sound of any audio or video file as one channel (the mean of all).
+
+    Args:
+      path: an audio or video file, in any container and codec that FFmpeg reads.
+      start_secs: where to begin; 0 is where the file begins, picture included.
+      end_secs: where to stop; None, or anything past it, is the end of the sound.
+      sample_rate_hz: rate of the result, whatever the rate of the file.
+
+    Returns:
+      [n_samples] float32 in [-1, 1].
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: it is unreadable, has no audio track or none between these times, or
+        its sound is none that `check_waveform` accepts.
+    """
+    _check_segment(path, start_secs, end_secs)
+    samples, rate_hz = _decode(path, start_secs, end_secs)
+    if not samples.size:
+        end = "the end" if end_secs is None else f"{end_secs:g} s"
+        raise ValueError(f"{path} has no sound between {start_secs:g} s and {end}")
+    waveform = resample(samples.mean(axis=0), rate_hz, sample_rate_hz)
+    check_waveform(waveform, path, sample_rate_hz)
+    return np.clip(waveform, -1.0, 1.0)
+
+
+def resample(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
+    """Returns `waveform` [n] at another rate, as float32 (soxr, high quality)."""
+    return soxr.resample(np.asarray(waveform, np.float32), from_hz, to_hz)
+
+
+def check_waveform(
+    waveform: np.ndarray, name: str, sample_rate_hz: int = SAMPLE_RATE_HZ
+) -> None:
+    """Raises a ValueError naming `name` unless `waveform` [n] can be a voice.
+
+    It must be finite, last 0.1 s, be louder than silence (a peak of -60 dBFS) and be
+    scaled to [-1, 1].
+    """
+    if not np.isfinite(waveform).all():
+        raise ValueError(f"{name} has samples that are NaN or infinite")
+    secs = len(waveform) / sample_rate_hz
+    if secs < MIN_SECS:
+        raise ValueError(f"{name} has {secs:.3f} s of sound; {MIN_SECS} s is the least")
+    peak = np.abs(waveform).max()
+    if peak < SILENCE_PEAK:
+        raise ValueError(f"{name} is silent (peak below -60 dBFS)")
+    if peak > LOUDEST_PEAK:
+        raise ValueError(
+            f"{name} has samples up to {peak:.4g}; floating-point sound must be in "
+            "[-1, 1]: divide it by its full scale"
+        )
+
+
+def fit_length(waveform: np.ndarray, n_samples: int) -> np.ndarray:
+    """Repeats `waveform` [n] until it is long enough, then takes its beginning.
+
+    Sec. 3: "If the video clip is shorter than 6 seconds, we repeat the audio such that
+    it becomes at least 6-seconds long."
+
+    Returns:
+      [n_samples], of the dtype of `waveform`.
+    """
+    if not len(waveform):
+        raise ValueError("cannot repeat a waveform without samples")
+    return np.tile(waveform, -(-n_samples // len(waveform)))[:n_samples]
+
+
+def n_frames(n_samples: int) -> int:
+    """Frames in the spectrogram of `n_samples`: 598 for 6 s, 298 for 3 s."""
+    return max(0, 1 + (n_samples - WINDOW_SAMPLES) // HOP_SAMPLES)
+
+
+def spectrogram(waveform: Any) -> Any:
+    """Compressed complex spectrogram (Sec. 3).
+
+    Args:
+      waveform: [batch, n_samples] float32 in [-1, 1] at 16 kHz; at least 400 samples.
+
+    Returns:
+      [batch, n_frames(n_samples), 257, 2] float32: the real and the imaginary part.
+    """
+    return compress(complex_spectrogram(waveform))
+
+
+def complex_spectrogram(waveform: Any) -> Any:
+    """The spectrogram before compression; arguments and result as `spectrogram`."""
+    frames = ops.extract_sequences(waveform, WINDOW_SAMPLES, HOP_SAMPLES)
+    real, imaginary = ops.rfft(frames * _hann_window(), fft_length=FFT_SAMPLES)
+    return ops.stack([real, imaginary], axis=-1)  # [b, t, f] twice -> [b, t, f, 2]
+
+
+def compress(values: Any) -> Any:
+    """Power-law compression sgn(x) |x|^0.3, element by element (Sec. 3).
+
+    Its slope is infinite at 0: rounding errors of 1e-6 become 0.016.
+    """
+    return ops.sign(values) * ops.power(ops.abs(values), COMPRESSION)
+
+
+@keras.saving.register_keras_serializable("speech2face")
+class Spectrogram(keras.layers.Layer):
+    """`spectrogram` as a layer, in float32 whatever the policy of the network."""
+
+    def __init__(self, name: str = "spectrogram", **kwargs):
+        super().__init__(name=name, **{**kwargs, "dtype": "float32"})
+
+    def call(self, waveform):
+        """Returns `spectrogram(waveform)`."""
+        return spectrogram(waveform)
+
+
+def _hann_window() -> np.ndarray:
+    """The periodic Hann window, [400] float32."""
+    turn = np.arange(WINDOW_SAMPLES) / WINDOW_SAMPLES
+    return (0.5 - 0.5 * np.cos(2 * np.pi * turn)).astype(np.float32)
+
+
+def _check_segment(path: str, start_secs: float, end_secs: Optional[float]) -> None:
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"no such file: {path}")
+    if not os.path.isfile(path):
+        raise ValueError(f"{path} is not a file")
+    if start_secs < 0 or (end_secs is not None and end_secs <= start_secs):
+        raise ValueError(
+            f"{path}: a segment from {start_secs} s to {end_secs} s is empty; it must "
+            "start at 0 or later and end after that"
+        )
+
+
+def _decode(path: str, start_secs: float, end_secs: Optional[float]):
+    """Returns ([channels, n] float32, rate in Hz) of the first audio track."""
+    try:
+        with av.open(path, metadata_errors="replace") as container:
+            if not container.streams.audio:
+                raise ValueError(f"{path} has no audio track")
+            stream = container.streams.audio[0]
+            blocks = _decode_blocks(container, stream, start_secs, end_secs)
+            silence = np.zeros([1, 0], np.float32)
+            samples = np.concatenate(blocks, axis=1) if blocks else silence
+            return samples, stream.codec_context.sample_rate
+    except av.error.FFmpegError as error:
+        reason = error.strerror or type(error).__name__
+        raise ValueError(f"{path} is unreadable as audio or video: {reason}") from None
+
+
+def _decode_blocks(
+    container, stream, start_secs: float, end_secs: Optional[float]
+) -> List[np.ndarray]:
+    """Decodes [channels, n] blocks that together hold exactly the segment."""
+    begin_secs = (container.start_time or 0) / av.time_base
+    if start_secs > _SEEK_MARGIN_SECS:
+        target_secs = begin_secs + start_secs - _SEEK_MARGIN_SECS
+        container.seek(int(target_secs * av.time_base))
+    to_float = av.AudioResampler(format="fltp")  # keeps the rate and the channels
+    blocks = []
+    for frame in _frames(container, stream):
+        for block in to_float.resample(frame):
+            at_secs = (block.time or 0.0) - begin_secs
+            if end_secs is not None and at_secs >= end_secs:
+                return blocks
+            samples, rate_hz = block.to_ndarray(), block.sample_rate
+            blocks.append(_cut(samples, rate_hz, at_secs, start_secs, end_secs))
+    return blocks
+
+
+def _frames(container, stream):
+    """Decoded frames; undecodable packets are only forgiven ahead of the first one.
+
+    A seek can land inside a packet (MPEG program streams); further on, a packet that
+    cannot be decoded is damage.
+    """
+    started = False
+    for packet in container.demux(stream):
+        try:
+            for frame in packet.decode():
+                started = True
+                yield frame
+        except av.error.InvalidDataError:
+            if started:
+                raise
+
+
+def _cut(
+    samples: np.ndarray,
+    rate_hz: int,
+    at_secs: float,
+    start_secs: float,
+    end_secs: Optional[float],
+) -> np.ndarray:
+    """The part of `samples` [channels, n], which begin at `at_secs`, in the segment."""
+    first = max(0, round((start_secs - at_secs) * rate_hz))
+    if end_secs is None:
+        return samples[:, first:]
+    return samples[:, first : max(0, round((end_secs - at_secs) * rate_hz))]
