@@ -198,14 +198,16 @@ def _decode_blocks(
         target_secs = begin_secs + start_secs - _SEEK_MARGIN_SECS
         container.seek(int(target_secs * av.time_base))
     to_float = av.AudioResampler(format="fltp")  # keeps the rate and the channels
-    blocks = []
+    blocks, at_secs = [], 0.0
     for frame in _frames(container, stream):
         for block in to_float.resample(frame):
-            at_secs = (block.time or 0.0) - begin_secs
+            if block.pts is not None:  # else it follows the one before
+                at_secs = block.time - begin_secs
             if end_secs is not None and at_secs >= end_secs:
                 return blocks
             samples, rate_hz = block.to_ndarray(), block.sample_rate
             blocks.append(_cut(samples, rate_hz, at_secs, start_secs, end_secs))
+            at_secs += block.samples / rate_hz
     return blocks
 
 

@@ -1,0 +1,481 @@
+"""audio.py against soundfile, librosa and float64 numpy/scipy twins."""
+
+import fractions
+import hashlib
+
+import av
+import keras
+import librosa
+import numpy as np
+import pytest
+import scipy.signal
+import soundfile
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from speech2face import audio
+
+
+def tone(n_samples, rate_hz=16_000, frequency_hz=440.0, amplitude=0.5):
+    time_secs = np.arange(n_samples) / rate_hz
+    return amplitude * np.sin(2 * np.pi * frequency_hz * time_secs)
+
+
+def noise(*shape, seed=0):
+    values = np.random.default_rng(seed).uniform(-0.5, 0.5, shape)
+    return values.astype(np.float32)
+
+
+def spectrogram_twin(waveform):
+    """Sec. 3 word by word in float64: [n] -> [frames, 257] complex, uncompressed."""
+    window = scipy.signal.get_window("hann", 400)  # periodic
+    frames = [
+        np.fft.rfft(window * waveform[start : start + 400].astype(np.float64), 512)
+        for start in range(0, len(waveform) - 399, 160)
+    ]
+    return np.array(frames)
+
+
+def write_container(path, waveform, rate_hz, codec, offset_secs=0.0):
+    """Writes a video file with sound: one grey frame a quarter second, [c, n] audio."""
+    layout = {1: "mono", 2: "stereo"}[len(waveform)]
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=4)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        sound = container.add_stream(codec, rate=rate_hz, layout=layout)
+        for _ in range(int(4 * waveform.shape[1] / rate_hz)):
+            picture = av.VideoFrame.from_ndarray(np.full([48, 64, 3], 99, np.uint8))
+            container.mux(video.encode(picture))
+        block = np.ascontiguousarray(waveform.astype(np.float32))
+        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
+        frame.sample_rate = rate_hz
+        frame.time_base = fractions.Fraction(1, rate_hz)
+        frame.pts = round(offset_secs * rate_hz)
+        container.mux(sound.encode(frame))
+        container.mux(sound.encode(None))
+        container.mux(video.encode(None))
+    return str(path)
+
+
+def aligned_error(waveform, expected, margin=800):
+    """Relative RMS error away from both ends."""
+    size = min(len(waveform), len(expected)) - margin
+    difference = waveform[margin:size] - expected[margin:size]
+    return np.sqrt(np.mean(difference**2) / np.mean(expected[margin:size] ** 2))
+
+
+# Reading
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT"])
+def test_wav_at_16_khz_comes_back_sample_for_sample(tmp_path, subtype):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(8_000), 16_000, subtype=subtype)
+    expected, _ = soundfile.read(path, dtype="float32")
+    waveform = audio.load_waveform(path)
+    assert waveform.dtype == np.float32
+    np.testing.assert_allclose(waveform, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["a.flac", "a.ogg", "a.aiff", "a.au", "a.mp3"])
+def test_other_audio_files_equal_libsndfile(tmp_path, name):
+    path = tmp_path / name
+    soundfile.write(path, tone(32_000), 16_000)
+    expected, _ = soundfile.read(path, dtype="float32")
+    waveform = audio.load_waveform(str(path))
+    assert abs(len(waveform) - len(expected)) <= 1152  # one MP3 frame
+    assert aligned_error(waveform, expected) < 1e-3
+
+
+def test_channels_are_averaged(tmp_path):
+    path = tmp_path / "a.wav"
+    channels = noise(4_000, 3)
+    soundfile.write(path, channels, 16_000, subtype="FLOAT")
+    np.testing.assert_allclose(
+        audio.load_waveform(path), channels.mean(axis=1), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 11_025, 22_050, 44_100, 48_000, 96_000])
+def test_any_rate_becomes_16_khz(tmp_path, rate_hz):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, tone(rate_hz, rate_hz), rate_hz, subtype="FLOAT")
+    waveform = audio.load_waveform(path)
+    assert abs(len(waveform) - 16_000) <= 1
+    assert aligned_error(waveform, tone(16_000)) < 1e-3
+
+
+def test_resampling_equals_librosa(tmp_path):
+    path = tmp_path / "a.wav"
+    samples = noise(44_100)
+    soundfile.write(path, samples, 44_100, subtype="FLOAT")
+    expected = librosa.resample(samples, orig_sr=44_100, target_sr=16_000)
+    np.testing.assert_allclose(audio.load_waveform(path), expected, atol=1e-5)
+
+
+def test_resampling_overshoot_is_clipped(tmp_path):
+    path = tmp_path / "a.wav"
+    square = np.sign(tone(44_100, 44_100, 500.0))
+    soundfile.write(path, square, 44_100, subtype="FLOAT")
+    assert np.abs(audio.load_waveform(path)).max() == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate_hz", "n_channels"),
+    [
+        ("a.mp4", "aac", 48_000, 2),
+        ("a.mp4", "aac", 16_000, 1),
+        ("a.mkv", "flac", 44_100, 2),
+        ("a.mpg", "mp2", 44_100, 2),
+    ],
+)
+def test_sound_of_video_files(tmp_path, name, codec, rate_hz, n_channels):
+    samples = np.stack([tone(3 * rate_hz, rate_hz)] * n_channels)
+    if codec == "flac":
+        samples = samples * 0.999
+    path = write_container(tmp_path / name, samples, rate_hz, codec)
+    waveform = audio.load_waveform(path)
+    assert abs(len(waveform) - 48_000) < 0.1 * 16_000
+    peak_hz = np.abs(np.fft.rfft(waveform)).argmax() * 16_000 / len(waveform)
+    assert peak_hz == pytest.approx(440, abs=2)
+    assert np.sqrt(np.mean(waveform**2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mkv", "flac"), ("a.mp4", "aac"), ("a.mpg", "mp2")]
+)
+@pytest.mark.parametrize("span", [(0.5, 1.25), (2.0, 3.5), (3.25, None)])
+def test_a_segment_is_the_same_stretch_of_the_whole(tmp_path, name, codec, span):
+    samples = scipy.signal.lfilter([0.05], [1, -0.95], noise(2, 4 * 16_000) * 4)
+    rate_hz = 32_000 if codec == "mp2" else 16_000
+    path = write_container(
+        tmp_path / name, np.repeat(samples, rate_hz // 16_000, axis=1), rate_hz, codec
+    )
+    whole = audio.load_waveform(path)
+    start_secs, end_secs = span
+    part = audio.load_waveform(path, start_secs=start_secs, end_secs=end_secs)
+    first = round(start_secs * 16_000)
+    expected = whole[first : None if end_secs is None else round(end_secs * 16_000)]
+    assert abs(len(part) - len(expected)) <= 2
+    assert aligned_error(part, expected, margin=400) < 0.02
+
+
+@pytest.mark.parametrize("span", [(0.0, 0.5), (0.25, 0.75), (2.5, 2.7)])
+def test_segments_of_wav_files_are_exact(tmp_path, span):
+    path = tmp_path / "a.wav"
+    samples = noise(48_000)
+    soundfile.write(path, samples, 16_000, subtype="FLOAT")
+    part = audio.load_waveform(path, start_secs=span[0], end_secs=span[1])
+    expected = samples[round(span[0] * 16_000) : round(span[1] * 16_000)]
+    np.testing.assert_array_equal(part, expected)
+
+
+def test_an_end_past_the_end_is_the_end(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(16_000), 16_000)
+    assert len(audio.load_waveform(path, start_secs=0.5, end_secs=9)) == 8_000
+
+
+def test_time_zero_is_the_containers_not_the_sound_tracks(tmp_path):
+    samples = tone(3 * 16_000)[None]
+    samples[:, 16_000:] *= 0.1  # the level drops 1 s into the sound track
+    path = write_container(tmp_path / "a.mkv", samples, 16_000, "flac", offset_secs=0.5)
+    waveform = audio.load_waveform(path, start_secs=1.25, end_secs=1.75)
+    assert np.abs(waveform[:3_900]).max() > 0.4  # it drops 1.5 s into the file
+    assert np.abs(waveform[4_100:]).max() < 0.1
+
+
+def test_another_sample_rate_on_request(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, tone(16_000), 16_000)
+    assert len(audio.load_waveform(path, sample_rate_hz=8_000)) == 8_000
+
+
+# Bad input
+
+
+def _error(path, **keywords):
+    with pytest.raises(ValueError) as caught:
+        audio.load_waveform(path, **keywords)
+    message = str(caught.value)
+    assert "\n" not in message and str(path) in message
+    return message
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such file: .*missing.wav"):
+        audio.load_waveform(tmp_path / "missing.wav")
+
+
+def test_folder(tmp_path):
+    assert "not a file" in _error(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF", b"just some text\n" * 99])
+def test_unreadable_file(tmp_path, content):
+    path = tmp_path / "a.wav"
+    path.write_bytes(content)
+    assert "unreadable as audio or video" in _error(path)
+
+
+def test_truncated_file(tmp_path):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, noise(64_000), 16_000)
+    path.write_bytes(path.read_bytes()[:50_000])
+    assert "unreadable" in _error(path)
+
+
+def test_a_dropped_stretch_does_not_shift_a_segment(tmp_path):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, noise(64_000), 16_000)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2  # FFmpeg drops the blocks here
+    content[middle : middle + 10_000] = bytes(10_000)
+    path.write_bytes(content)
+    whole = audio.load_waveform(path)
+    part = audio.load_waveform(path, start_secs=0.5, end_secs=3.0)
+    assert 48_000 < len(whole) < 64_000
+    assert len(part) == 40_000 - (64_000 - len(whole))  # by the clock of the file
+    np.testing.assert_array_equal(part[:12_000], whole[8_000:20_000])
+
+
+def test_no_audio_track(tmp_path):
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=4)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        picture = av.VideoFrame.from_ndarray(np.zeros([48, 64, 3], np.uint8))
+        container.mux(video.encode(picture))
+        container.mux(video.encode(None))
+    assert "has no audio track" in _error(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_samples_that_are_no_numbers(tmp_path, value):
+    path = tmp_path / "a.wav"
+    samples = noise(44_100)
+    samples[22_000] = value
+    soundfile.write(path, samples, 44_100, subtype="FLOAT")
+    assert "NaN" in _error(path)
+
+
+def test_silence(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, tone(16_000, amplitude=0.9e-3), 16_000, subtype="FLOAT")
+    assert "is silent (peak below -60 dBFS)" in _error(path)
+    soundfile.write(path, tone(16_000, amplitude=1.1e-3), 16_000, subtype="FLOAT")
+    assert len(audio.load_waveform(path)) == 16_000
+
+
+def test_too_short(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(1_599), 16_000)
+    assert "0.1 s is the least" in _error(path)
+    soundfile.write(path, noise(1_600), 16_000)
+    assert len(audio.load_waveform(path)) == 1_600
+
+
+def test_floating_point_sound_in_integer_units(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, 32_768 * noise(16_000), 16_000, subtype="FLOAT")
+    assert "must be in [-1, 1]" in _error(path)
+
+
+@pytest.mark.parametrize("span", [(-1.0, None), (2.0, 2.0), (3.0, 1.0)])
+def test_empty_segments(tmp_path, span):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(16_000), 16_000)
+    assert "is empty" in _error(path, start_secs=span[0], end_secs=span[1])
+
+
+def test_segment_behind_the_end(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(16_000), 16_000)
+    assert "between 5 s and 8 s" in _error(path, start_secs=5.0, end_secs=8.0)
+
+
+# Fitting
+
+
+def test_short_sound_is_repeated_then_cut():
+    fitted = audio.fit_length(np.array([1, 2, 3]), 8)
+    assert fitted.tolist() == [1, 2, 3, 1, 2, 3, 1, 2]
+
+
+def test_long_sound_keeps_its_beginning():
+    assert audio.fit_length(np.arange(9), 4).tolist() == [0, 1, 2, 3]
+
+
+def test_nothing_cannot_be_repeated():
+    with pytest.raises(ValueError, match="without samples"):
+        audio.fit_length(np.zeros(0), 5)
+
+
+@given(st.integers(1, 50), st.integers(1, 200))
+def test_fitted_sample_k_is_sample_k_modulo_the_length(n, n_fitted):
+    fitted = audio.fit_length(np.arange(n), n_fitted)
+    assert fitted.tolist() == [k % n for k in range(n_fitted)]
+
+
+# Spectrogram
+
+
+@pytest.mark.parametrize(("n_samples", "frames"), [(96_000, 598), (48_000, 298)])
+def test_shape_is_the_papers(n_samples, frames):
+    result = audio.spectrogram(noise(1, n_samples))
+    assert result.shape == (1, frames, 257, 2)  # centred would be 601, 512-window 597
+    assert result.dtype == tf.float32
+    assert audio.n_frames(n_samples) == frames
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(400, 6_000), st.integers(0, 2**31))
+def test_equals_the_float64_twin_at_any_length(n_samples, seed):
+    waveform = noise(n_samples, seed=seed)
+    expected = spectrogram_twin(waveform)
+    result = np.array(audio.complex_spectrogram(waveform[None]))[0]
+    assert len(expected) == audio.n_frames(n_samples) == len(result)
+    np.testing.assert_allclose(result[..., 0], expected.real, atol=2e-5)
+    np.testing.assert_allclose(result[..., 1], expected.imag, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "frames"), [(0, 0), (399, 0), (400, 1), (559, 1), (560, 2)]
+)
+def test_frame_count_at_the_edges(n_samples, frames):
+    assert audio.n_frames(n_samples) == frames
+
+
+def test_equals_scipy_and_librosa():
+    waveform = noise(16_000)
+    result = np.array(audio.complex_spectrogram(waveform[None]))[0]
+    result = result[..., 0] + 1j * result[..., 1]
+    _, _, by_scipy = scipy.signal.stft(
+        waveform.astype(np.float64),
+        window="hann",
+        nperseg=400,
+        noverlap=240,
+        nfft=512,
+        boundary=None,
+        padded=False,
+    )
+    by_scipy *= scipy.signal.get_window("hann", 400).sum()  # scipy divides by it
+    np.testing.assert_allclose(result, by_scipy.T, atol=2e-5)
+
+    # librosa centres the 400-sample window in its 512-sample frame: 56 zeros in front.
+    by_librosa = librosa.stft(
+        np.pad(waveform, (56, 56)), n_fft=512, hop_length=160, win_length=400,
+        window="hann", center=False, dtype=np.complex128,
+    ).T  # fmt: skip
+    shift = np.exp(2j * np.pi * np.arange(257) * 56 / 512)  # back to the first sample
+    np.testing.assert_allclose(result, by_librosa * shift, atol=5e-5)
+
+
+def test_phase_refers_to_the_first_sample_of_the_frame():
+    impulse = np.zeros([1, 400], np.float32)
+    impulse[0, 200] = 1.0  # where the window is 1
+    result = np.array(audio.complex_spectrogram(impulse))[0, 0]
+    angle = -2 * np.pi * np.arange(257) * 200 / 512
+    np.testing.assert_allclose(result[:, 0], np.cos(angle), atol=1e-6)
+    np.testing.assert_allclose(result[:, 1], np.sin(angle), atol=1e-6)
+
+
+def test_compression_by_hand():
+    values = np.array([0.0, 1.0, -1.0, 32.0, -1e-3], np.float32)
+    expected = [0.0, 1.0, -1.0, 2.8284271, -0.12589254]  # 2^1.5, 10^-0.9
+    np.testing.assert_allclose(audio.compress(values), expected, rtol=1e-5)
+
+
+def test_real_and_imaginary_are_compressed_independently():
+    waveform = noise(1, 4_000)
+    twin = spectrogram_twin(waveform[0])
+    expected = np.stack([twin.real, twin.imag], -1)
+    expected = np.sign(expected) * np.abs(expected) ** 0.3
+    result = np.array(audio.spectrogram(waveform))[0]
+    # Where a component is near 0 rounding grows: 2e-5 ** 0.3 is 0.04.
+    np.testing.assert_allclose(result, expected, atol=0.05)
+    loud = np.abs(expected) > 0.5
+    np.testing.assert_allclose(result[loud], expected[loud], atol=2e-4)
+    assert (result[..., 0] < 0).any() and (result[..., 1] < 0).any()
+    by_magnitude = np.abs(twin) ** 0.3
+    assert np.abs(result[..., 0] - by_magnitude).max() > 1.0  # nor magnitude and phase
+
+
+def test_batches_are_independent():
+    waveforms = noise(3, 2_000)
+    together = np.array(audio.spectrogram(waveforms))
+    for k in range(3):
+        alone = np.array(audio.spectrogram(waveforms[k : k + 1]))[0]
+        np.testing.assert_allclose(together[k], alone, atol=0.02)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_runs_in_a_graph_of_unknown_length_and_under_xla(jit_compile):
+    signature = [tf.TensorSpec([None, None], tf.float32)]
+    compiled = tf.function(
+        audio.complex_spectrogram,
+        jit_compile=jit_compile,
+        input_signature=None if jit_compile else signature,
+    )
+    waveform = noise(2, 5_000)
+    expected = np.array(audio.complex_spectrogram(waveform))
+    result = np.array(compiled(tf.constant(waveform)))
+    np.testing.assert_allclose(result, expected, atol=2e-5)
+
+
+def test_layer_computes_in_float32_under_any_policy(tmp_path):
+    waveform = noise(1, 3_000)
+    expected = np.array(audio.spectrogram(waveform))
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        result = audio.Spectrogram()(waveform)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert result.dtype == tf.float32
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_layer_survives_saving_and_export(tmp_path):
+    inputs = keras.Input([None])
+    model = keras.Model(inputs, audio.Spectrogram()(inputs))
+    assert model.output_shape == (None, None, 257, 2)
+    waveform = noise(2, 3_000)
+    expected = np.array(model(waveform))
+
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(waveform), expected)
+
+    model.export(tmp_path / "exported", verbose=False)
+    exported = tf.saved_model.load(str(tmp_path / "exported"))
+    for size in (3_000, 1_000):  # any length
+        result = np.array(exported.serve(tf.constant(waveform[:, :size])))
+        frames = audio.n_frames(size)
+        np.testing.assert_allclose(result, expected[:, :frames], atol=0.02)
+
+
+# Real recordings
+
+
+@pytest.mark.real_data
+def test_real_flac_equals_libsndfile(real_data_dir):
+    for path in sorted(real_data_dir.glob("avspeech/audio/*.flac"))[:20]:
+        expected, _ = soundfile.read(path, dtype="float32")
+        waveform = audio.load_waveform(path)
+        assert hashlib.sha256(waveform).digest() == hashlib.sha256(expected).digest()
+
+
+@pytest.mark.real_data
+def test_real_video_files(real_data_dir):
+    expected_errors = {
+        "no_audio_track.mp4": "has no audio track",
+        "silent_audio.mp4": "is silent",
+    }
+    for path in sorted(real_data_dir.glob("video/*.m*")):
+        if path.name in expected_errors:
+            assert expected_errors[path.name] in _error(path)
+        else:
+            assert len(audio.load_waveform(path)) > 2.9 * 16_000
+            part = audio.load_waveform(path, start_secs=1.5, end_secs=2.5)
+            assert len(part) == pytest.approx(16_000, abs=1)
