@@ -1,0 +1,188 @@
+"""Sound, one video frame, or an image, from any file: PyAV and Pillow.
+
+Times are seconds from the beginning of the file, rotation (phone videos,
+EXIF) is applied, pictures come as RGB. Everything that can be wrong with a file raises
+ValueError or FileNotFoundError with one line.
+"""
+
+import os
+import warnings
+from typing import Optional
+
+import numpy as np
+
+# Longest side of a picture kept for detection: bounds memory (6 MB a frame) and the
+# detector's time. Not in the paper; AVSpeech is at most 1280 x 720 in its common form.
+MAX_FRAME_PX = 1920
+# A time this little beyond the last frame's end still means that frame: containers
+# round durations, and the sound often outlasts the pictures by a frame or two.
+END_TOLERANCE_SECS = 0.25
+
+
+def read_audio(path: str, start_secs: float = 0.0, end_secs: Optional[float] = None):
+    """[n] float32 in [-1, 1], 16 kHz mono: `speech2face.audio.load_waveform`."""
+    from speech2face import audio
+
+    _require_file(path)
+    return audio.load_waveform(path, start_secs=start_secs, end_secs=end_secs)
+
+
+def read_frame(path: str, at_secs: float, max_px: int = MAX_FRAME_PX) -> np.ndarray:
+    """The video frame on screen at `at_secs`.
+
+    Seeks to the key frame before it and decodes only from there.
+
+    Args:
+      path: any container with a video track.
+      at_secs: time from the beginning of the file, >= 0.
+      max_px: longer side limit; larger frames are scaled down.
+
+    Returns:
+      [height, width, 3] uint8 RGB, upright.
+
+    Raises:
+      FileNotFoundError, ValueError: missing, empty or unreadable file, no video track,
+        or a time beyond the end.
+    """
+    import av
+
+    _require_file(path)
+    if not at_secs >= 0:  # also catches NaN
+        raise ValueError(f"{path}: frame time {at_secs} s is not >= 0")
+    try:
+        with av.open(path, metadata_errors="replace") as container:
+            stream = _video_stream(container, path)
+            frame = _frame_at(container, stream, at_secs)
+            if frame is None:
+                raise ValueError(f"{path} has no picture at {at_secs:.3f} s")
+            return _upright_rgb(frame, max_px)
+    except av.FFmpegError as error:
+        raise ValueError(f"{path}: not readable as video ({error.strerror})") from error
+
+
+def has_video(path: str) -> bool:
+    """Whether the file has a video track (cover art of a music file does not count)."""
+    import av
+
+    _require_file(path)
+    try:
+        with av.open(path, metadata_errors="replace") as container:
+            return any(not _is_cover_art(stream) for stream in container.streams.video)
+    except av.FFmpegError as error:
+        raise ValueError(f"{path}: not readable ({error.strerror})") from error
+
+
+def read_image(path: str, max_px: int = MAX_FRAME_PX) -> np.ndarray:
+    """An image file as [height, width, 3] uint8 RGB, upright, at most `max_px` long.
+
+    EXIF rotation is applied; grey, 16-bit, CMYK and palette images are converted; what
+    is transparent becomes white.
+
+    Raises:
+      FileNotFoundError, ValueError: missing, empty, truncated, not an image, too large.
+    """
+    from PIL import Image, ImageOps
+
+    _require_file(path)
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns at 90 million pixels and refuses at 179: that is enough.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path)
+        with image:
+            image.draft("RGB", (max_px, max_px))  # JPEG: decode at reduced size
+            upright = ImageOps.exif_transpose(image)
+            return np.asarray(limit_size(_to_rgb(upright), max_px))
+    except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: not readable as an image ({error})") from error
+
+
+def limit_size(image, max_px: int):
+    """Scales a Pillow image down so that its longer side is at most `max_px`."""
+    from PIL import Image
+
+    scale = max_px / max(image.size)
+    if scale >= 1:
+        return image
+    size = [max(1, round(side * scale)) for side in image.size]
+    return image.resize(size, Image.Resampling.BOX, reducing_gap=3.0)
+
+
+def _require_file(path: str) -> None:
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path}: no such file")
+    if os.path.getsize(path) == 0:
+        raise ValueError(f"{path}: the file is empty")
+
+
+def _video_stream(container, path: str):
+    streams = [s for s in container.streams.video if not _is_cover_art(s)]
+    if not streams:
+        raise ValueError(f"{path}: no video track")
+    streams[0].thread_type = "AUTO"
+    return streams[0]
+
+
+def _is_cover_art(stream) -> bool:
+    import av
+
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _frame_at(container, stream, at_secs: float):
+    """The last frame that starts at or before `at_secs`, or None beyond the end."""
+    import av
+
+    first_secs = (container.start_time or 0) / av.time_base  # as speech2face.audio
+    wanted_secs = first_secs + at_secs
+    if at_secs > 0:
+        try:
+            container.seek(int(wanted_secs / stream.time_base), stream=stream)
+        except av.FFmpegError:
+            container.seek(0)
+    current, current_secs, period_secs = None, 0.0, 0.0
+    for frame in _frames(container, stream):
+        frame_secs = first_secs if frame.time is None else frame.time
+        if current is not None and frame_secs > wanted_secs + 1e-6:
+            return current
+        period_secs = max(frame_secs - current_secs, 0.0) if current else 0.0
+        current, current_secs = frame, frame_secs
+    if current is None:
+        return None
+    end_secs = current_secs + max(period_secs, END_TOLERANCE_SECS)
+    return current if wanted_secs <= end_secs else None
+
+
+def _frames(container, stream):
+    """Decoded frames; a damaged packet is skipped, as players do."""
+    import av
+
+    for packet in container.demux(stream):
+        try:
+            yield from packet.decode()
+        except av.InvalidDataError:
+            continue
+
+
+def _upright_rgb(frame, max_px: int) -> np.ndarray:
+    from PIL import Image
+
+    image = limit_size(Image.fromarray(frame.to_ndarray(format="rgb24")), max_px)
+    # PyAV: degrees counter-clockwise that the stored picture has to be turned.
+    turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(np.asarray(image), turns))
+
+
+def _to_rgb(image):
+    from PIL import Image
+
+    if image.mode.startswith("I") or image.mode == "F":
+        grey = np.asarray(image, np.float64)
+        if image.mode != "F" or grey.max() > 255:  # 16-bit samples
+            grey = grey / 257.0
+        image = Image.fromarray(np.clip(np.round(grey), 0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
