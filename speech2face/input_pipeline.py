@@ -1,0 +1,199 @@
+"""Shards to batches: a stream whose order is a function of (seed, epoch) alone.
+
+The shards of an epoch are permuted and read in groups; the records of a group are
+interleaved and shuffled. Group boundaries are known from `dataset.json`, so a run
+resumes at any batch by reading at most one group again, not the epoch so far.
+"""
+
+import dataclasses
+import math
+import pathlib
+from typing import Callable, Dict, List
+
+import numpy as np
+import tensorflow as tf
+
+from speech2face import augment, records
+from speech2face.config import AudioConfig, AugmentConfig, LoopConfig
+from speech2face.records import DatasetInfo
+
+SHARDS_PER_GROUP = 16
+
+ParseFn = Callable[[tf.Tensor, tf.Tensor], Dict[str, tf.Tensor]]
+
+
+def n_iterations(info: DatasetInfo, loop: LoopConfig) -> int:
+    """Returns the iterations of `loop.epochs` passes over the training split."""
+    n_examples = info.n_examples("train")
+    n_steps = int(loop.epochs * n_examples / loop.batch_size)
+    if n_steps < 1:
+        raise ValueError(
+            f"{loop.epochs} epochs of {n_examples} examples are less than one batch "
+            f"of {loop.batch_size}: lower --batch_size or raise --epochs"
+        )
+    return n_steps
+
+
+def training_batches(
+    data_dir: records.PathLike,
+    info: DatasetInfo,
+    loop: LoopConfig,
+    parse: ParseFn,
+    first_step: int = 0,
+) -> tf.data.Dataset:
+    """Returns the batches of iterations `first_step`, `first_step` + 1, ... .
+
+    Args:
+      data_dir: the data set's folder.
+      info: its `dataset.json`.
+      loop: batch size, number of epochs, seed, shuffle buffer.
+      parse: maps (serialized record, position in the stream int64) to tensors.
+      first_step: batches that an earlier run has consumed.
+
+    Returns:
+      Dicts of tensors, [loop.batch_size, ...] each; the last, incomplete batch of the
+      last epoch is left out.
+    """
+    first_example = first_step * loop.batch_size
+    stream = _shuffled_records(pathlib.Path(data_dir), info, loop, first_example)
+    return (
+        stream.enumerate(start=first_example)
+        .map(lambda position, record: parse(record, position), tf.data.AUTOTUNE)
+        .batch(loop.batch_size, drop_remainder=True)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def evaluation_batches(
+    data_dir: records.PathLike,
+    info: DatasetInfo,
+    split: str,
+    batch_size: int,
+    parse: ParseFn,
+) -> tf.data.Dataset:
+    """Returns all records of a split once, in their order; the last batch is short."""
+    names = [str(pathlib.Path(data_dir) / shard.name) for shard in info.shards(split)]
+    return (
+        tf.data.TFRecordDataset(names)
+        .map(lambda record: parse(record, tf.constant(0, tf.int64)), tf.data.AUTOTUNE)
+        .batch(batch_size)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def voice_parser(
+    info: DatasetInfo, audio: AudioConfig, augmentation: AugmentConfig, seed: int
+) -> ParseFn:
+    """Returns the parser of voice records.
+
+    Its result: clip_id; waveform [n] float32 of `audio.clip_secs`, tiled or cut (Sec.
+    3); face_feature [d] float32, raw.
+    """
+    n_samples = round(audio.clip_secs * records.SAMPLE_RATE_HZ)
+    decode = _audio_decoder(info.config.get("audio_encoding", "pcm"))
+
+    def parse(record: tf.Tensor, position: tf.Tensor) -> Dict[str, tf.Tensor]:
+        example = records.parse_voice_example(record, info.recognizer.feature_dim)
+        waveform = decode(example.pop("audio"))
+        example_seed = tf.stack([tf.constant(seed, tf.int64), position * 8])
+        if augmentation.random_window:
+            waveform = augment.random_window(waveform, n_samples, example_seed)
+        waveform = fit_length(waveform, n_samples)
+        example["waveform"] = augment.augment(waveform, augmentation, example_seed)
+        return example
+
+    return parse
+
+
+def face_parser(info: DatasetInfo) -> ParseFn:
+    """Returns the parser of face records, see `records.parse_face_example`."""
+    return lambda record, position: records.parse_face_example(
+        record, info.recognizer.feature_dim
+    )
+
+
+def fit_length(waveform: tf.Tensor, n_samples: int) -> tf.Tensor:
+    """Tiles a waveform [n] to at least `n_samples` and takes the first (Sec. 3)."""
+    n_repeats = -(-n_samples // tf.shape(waveform)[0])
+    return tf.ensure_shape(tf.tile(waveform, [n_repeats])[:n_samples], [n_samples])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Group:
+    """Shards that are shuffled together: their paths, records, and shuffle seed."""
+
+    paths: List[str]
+    n_examples: int
+    seed: int
+
+
+def _shuffled_records(
+    data_dir: pathlib.Path, info: DatasetInfo, loop: LoopConfig, first_example: int
+) -> tf.data.Dataset:
+    groups, n_skipped = [], first_example
+    for epoch in range(math.ceil(loop.epochs)):
+        for group in _groups(data_dir, info, loop.seed, epoch):
+            if not groups and n_skipped >= group.n_examples:
+                n_skipped -= group.n_examples
+            else:
+                groups.append(group)
+    plan = tf.data.Dataset.from_tensor_slices(
+        (
+            tf.ragged.constant([group.paths for group in groups], ragged_rank=1),
+            [group.seed for group in groups],
+            [n_skipped] + [0] * (len(groups) - 1),
+        )
+    )
+    return plan.flat_map(
+        lambda paths, seed, n_skip: (
+            tf.data.Dataset.from_tensor_slices(paths)
+            .interleave(
+                tf.data.TFRecordDataset,
+                cycle_length=SHARDS_PER_GROUP,
+                num_parallel_calls=tf.data.AUTOTUNE,
+                deterministic=True,
+            )
+            .shuffle(loop.shuffle_buffer, seed=seed, reshuffle_each_iteration=False)
+            .skip(n_skip)
+        )
+    )
+
+
+def _groups(
+    data_dir: pathlib.Path, info: DatasetInfo, seed: int, epoch: int
+) -> List[_Group]:
+    random = np.random.default_rng([seed, epoch])
+    shards = info.shards("train")
+    shards = [shards[index] for index in random.permutation(len(shards))]
+    groups = []
+    for start in range(0, len(shards), SHARDS_PER_GROUP):
+        members = shards[start : start + SHARDS_PER_GROUP]
+        groups.append(
+            _Group(
+                paths=[str(data_dir / shard.name) for shard in members],
+                n_examples=sum(shard.n_examples for shard in members),
+                seed=int(random.integers(2**31)),
+            )
+        )
+    return groups
+
+
+def _audio_decoder(audio_encoding: str) -> Callable[[tf.Tensor], tf.Tensor]:
+    if audio_encoding == "pcm":
+        return lambda audio: (
+            tf.cast(tf.io.decode_raw(audio, tf.int16), tf.float32) / records.PCM_SCALE
+        )
+    try:
+        import tensorflow_io
+
+        decode_flac = tensorflow_io.audio.decode_flac
+    except (ImportError, NotImplementedError) as error:
+        raise ValueError(
+            "this data set's audio is FLAC, which tensorflow-io decodes in the graph: "
+            "install TensorFlow 2.16 with tensorflow-io 0.37.1, or build it again "
+            f"with --audio_encoding=pcm ({error})"
+        ) from None
+    return lambda audio: (
+        tf.cast(decode_flac(audio, dtype=tf.int16)[:, 0], tf.float32)
+        / records.PCM_SCALE
+    )

@@ -1,0 +1,48 @@
+"""Trains the face decoder (Cole et al. 2017), which the voice encoder needs frozen.
+
+    python -m speech2face.train_face_decoder --flagfile=configs/paper_decoder.flags \\
+        --data_dir=data/faces --run_dir=runs/decoder
+
+Started again with the same flags, it resumes from its newest checkpoint. At the end
+`run_dir`/decoder is what `speech2face.train --decoder_dir` takes.
+"""
+
+import dataclasses
+
+from speech2face import config as config_lib
+from speech2face import flag_config
+
+
+@dataclasses.dataclass(frozen=True)
+class DecoderPaths:
+    """Where the parts of a decoder training are."""
+
+    data_dir: str = dataclasses.field(
+        metadata={"help": "Face data set made by data_prep.build_decoder_tfrecords."}
+    )
+    run_dir: str = dataclasses.field(
+        metadata={"help": "Run folder to create, or to resume."}
+    )
+    vgg_face_weights: str = config_lib.option(
+        "", "Imported VGG-Face weights, if the data set's features are VGG-Face's."
+    )
+
+
+def main(_) -> None:
+    """Trains, or resumes a training."""
+    from speech2face import training
+
+    paths = flag_config.read(DecoderPaths)
+    training.train_face_decoder(
+        flag_config.read(config_lib.DecoderTrainingConfig),
+        data_dir=paths.data_dir,
+        run_dir=paths.run_dir,
+        vgg_face_weights=paths.vgg_face_weights,
+    )
+
+
+flag_config.define(DecoderPaths)
+flag_config.define(config_lib.DecoderTrainingConfig)
+
+if __name__ == "__main__":
+    flag_config.run(main)
