@@ -1,0 +1,338 @@
+"""Face recognizers: face image -> face feature (v_f) -> face logits (f_VGG of Eq. 1).
+
+Two recognizers with one interface:
+
+  VggFace   the paper's: fc7 before its ReLU, 4096-D, and 2622 logits from fc8.
+  DlibFace  dlib's network in Keras, 128-D, on faces aligned by their landmarks. It
+            has no classifier; `prototype_head` makes one from training features.
+
+Features are raw: `speech2face.normalizer` maps them to the space of the losses. Images
+are RGB, landmarks dlib's 68 points in (x, y) pixels.
+"""
+
+import functools
+import importlib.util
+import os
+from typing import Callable, List, Sequence, Union
+
+import keras
+import numpy as np
+
+from speech2face import dlib_weights, face_chip, vgg_face_file
+from speech2face.models import dlib_resnet, vgg_face
+
+CROP_PX = 224
+CROP_SCALE = 1.65  # a face crop's side in detector boxes (Sec. 4, BUILD_NOTES 9)
+BATCH = 32
+
+DLIB_NETWORK_FILE = "dlib_face_recognition_resnet_model_v1.dat"
+DLIB_NETWORK_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
+DLIB_LANDMARKS_FILE = "shape_predictor_68_face_landmarks.dat"
+
+
+def load_recognizer(name: str, weights: str = "") -> "Recognizer":
+    """Loads the recognizer `name`.
+
+    Args:
+      name: 'vgg_face' or 'dlib'.
+      weights: its weights file; '' takes dlib's from the package
+        face_recognition_models. VGG-Face has no default: its weights are a download.
+
+    Raises:
+      FileNotFoundError: there is no such file, or no such package.
+      ValueError: another name, no weights, or a file that holds something else.
+    """
+    if name == "dlib":
+        return DlibFace(weights)
+    if name == "vgg_face":
+        return VggFace(weights)
+    raise ValueError(f"unknown recognizer {name!r}; expected 'vgg_face' or 'dlib'")
+
+
+class RecognizerHead:
+    """From a raw face feature to face logits: W v + b, or W relu(v) + b.
+
+    Attributes:
+      weights: float32 [feature_dim, n_classes].
+      bias: float32 [n_classes].
+      relu_input: whether the feature passes a ReLU first (fc7 of VGG-Face does).
+    """
+
+    def __init__(self, weights: np.ndarray, bias: np.ndarray, relu_input: bool):
+        """Raises ValueError if the shapes disagree or a value is not finite."""
+        self.weights = np.asarray(weights, np.float32)
+        self.bias = np.asarray(bias, np.float32)
+        self.relu_input = bool(relu_input)
+        if self.weights.ndim != 2 or self.bias.shape != self.weights.shape[1:]:
+            raise ValueError(
+                f"recognizer head: weights {self.weights.shape} and bias "
+                f"{self.bias.shape}; expected [feature_dim, n_classes] and [n_classes]"
+            )
+        if not (np.isfinite(self.weights).all() and np.isfinite(self.bias).all()):
+            raise ValueError("recognizer head: a weight is not finite")
+
+    @property
+    def feature_dim(self) -> int:
+        """Dimension of the raw features."""
+        return self.weights.shape[0]
+
+    @property
+    def n_classes(self) -> int:
+        """Number of logits."""
+        return self.weights.shape[1]
+
+    def logits(self, raw_feature):
+        """Returns face logits.
+
+        Args:
+          raw_feature: [batch, feature_dim] raw face features, numpy or a tensor.
+
+        Returns:
+          [batch, n_classes] float32 tensor.
+        """
+        feature = keras.ops.cast(raw_feature, "float32")
+        if self.relu_input:
+            feature = keras.ops.relu(feature)
+        return keras.ops.matmul(feature, self.weights) + self.bias
+
+
+def prototype_head(
+    features: np.ndarray,
+    speaker_ids: Sequence[str],
+    n_prototypes: int = 0,
+    sharpness: float = 20.0,
+) -> RecognizerHead:
+    """Makes a head whose classes are prototypes p_k of training features.
+
+    With weights a p_k and biases -a/2 |p_k|^2, softmax(logits) equals
+    softmax_k(-a/2 |v - p_k|^2): the posterior of a mixture of spheres of variance 1/a.
+
+    Args:
+      features: [n, feature_dim] raw face features of the training set.
+      speaker_ids: n identities.
+      n_prototypes: 0 for one per speaker, the mean of the speaker's features, in the
+        sorted order of the ids; else this many k-means centroids of the features.
+      sharpness: a. Not in the paper: BUILD_NOTES 8.
+
+    Raises:
+      ValueError: no features, one id too few, fewer distinct faces than prototypes.
+    """
+    features = np.asarray(features, np.float64)
+    ids = np.asarray(speaker_ids)
+    if features.ndim != 2 or not len(features) or len(ids) != len(features):
+        raise ValueError(
+            f"prototypes need [n, d] features and n speaker ids; got {features.shape} "
+            f"and {len(ids)}"
+        )
+    if sharpness <= 0:
+        raise ValueError(f"prototype sharpness must be positive; got {sharpness}")
+    if n_prototypes:
+        prototypes = _centroids(features, n_prototypes)
+    else:
+        prototypes = np.stack([features[ids == i].mean(0) for i in np.unique(ids)])
+    return RecognizerHead(
+        sharpness * prototypes.T,
+        -0.5 * sharpness * np.sum(prototypes**2, axis=1),
+        relu_input=False,
+    )
+
+
+class VggFace:
+    """VGG-Face (Parkhi et al. 2015): fc7 of the whole crop, as the paper uses it."""
+
+    name = "vgg_face"
+
+    def __init__(self, weights: str, fc7_relu: bool = False):
+        """Loads the weights that `speech2face.import_vgg_face` wrote.
+
+        Args:
+          weights: its output file.
+          fc7_relu: take fc7 after its ReLU. Not in the paper: BUILD_NOTES 10.
+
+        Raises:
+          FileNotFoundError, ValueError: no file, or not that format.
+        """
+        if not weights:
+            raise ValueError(
+                "the recognizer vgg_face needs its weights file: make one with "
+                "python -m speech2face.import_vgg_face and give its path"
+            )
+        info = vgg_face_file.read_info(weights)
+        self.input_px = info.size.input_px
+        self.feature_dim = info.size.fc_units
+        self.checksum = info.checksum
+        self._net = vgg_face.load_vgg_face(weights, fc7_relu=fc7_relu)
+
+    def features(self, face_crops: np.ndarray) -> np.ndarray:
+        """Returns raw face features.
+
+        Args:
+          face_crops: uint8 [n, 224, 224, 3] RGB, as `data_prep.faces.crop_face` makes.
+
+        Returns:
+          float32 [n, 4096].
+        """
+        crops = _checked_crops(face_crops, self.input_px)
+        return _in_batches(
+            lambda batch: self._net.predict_on_batch(batch)["fc7"],
+            crops,
+            self.feature_dim,
+        )
+
+    def canonical_features(self, images, landmarks=None):
+        """Returns raw features of canonical faces, differentiable.
+
+        Args:
+          images: [n, 224, 224, 3] RGB, 0..255, such as the face decoder makes.
+          landmarks: ignored; VGG-Face sees the whole image.
+
+        Returns:
+          [n, 4096] float32 tensor.
+        """
+        del landmarks
+        return self._net(keras.ops.cast(images, "float32"), training=False)["fc7"]
+
+
+def vgg_face_head(weights: str) -> RecognizerHead:
+    """Returns fc8 of VGG-Face from its imported file, without loading the rest.
+
+    Its input passes a ReLU: of fc7 taken after its ReLU that changes nothing.
+    """
+    return RecognizerHead(*vgg_face_file.load_head(weights), relu_input=True)
+
+
+class DlibFace:
+    """dlib's face recognition network (128-D) on faces aligned by 68 landmarks."""
+
+    name = "dlib"
+    input_px = face_chip.CHIP_PX
+    feature_dim = dlib_resnet.FEATURE_DIM
+
+    def __init__(self, weights: str = ""):
+        """Loads the network.
+
+        Args:
+          weights: dlib's file; '' takes the one of face_recognition_models.
+
+        Raises:
+          FileNotFoundError: no such file or package.
+          ValueError: the file is damaged or holds another network.
+        """
+        path = weights or package_file(DLIB_NETWORK_FILE)
+        self._net = dlib_resnet.load_dlib_resnet(path)
+        self.checksum = dlib_weights.sha256(path)
+        if not weights and self.checksum != DLIB_NETWORK_SHA256:
+            raise ValueError(
+                f"{path}: damaged (SHA-256 {self.checksum[:12]}..., expected "
+                f"{DLIB_NETWORK_SHA256[:12]}...); install face_recognition_models again"
+            )
+
+    def features(self, face_crops: np.ndarray) -> np.ndarray:
+        """Returns raw face features.
+
+        Args:
+          face_crops: uint8 [n, 224, 224, 3] RGB, as `data_prep.faces.crop_face` makes.
+
+        Returns:
+          float32 [n, 128].
+        """
+        return _in_batches(
+            self._net.predict_on_batch, self.align(face_crops), self.feature_dim
+        )
+
+    def align(self, face_crops: np.ndarray) -> np.ndarray:
+        """Aligns face crops as dlib does, by landmarks found in their centre box.
+
+        Returns:
+          uint8 [n, 150, 150, 3].
+        """
+        import dlib
+
+        crops = _checked_crops(face_crops, CROP_PX)
+        box = dlib.rectangle(*centre_box())
+        chips = [
+            dlib.get_face_chip(
+                crop,
+                self._landmarks(crop, box),
+                face_chip.CHIP_PX,
+                face_chip.CHIP_PADDING,
+            )
+            for crop in crops
+        ]
+        return np.array(chips, np.uint8).reshape(
+            -1, face_chip.CHIP_PX, face_chip.CHIP_PX, 3
+        )
+
+    def canonical_features(self, images, landmarks):
+        """Returns raw features of faces with known landmarks, differentiable.
+
+        Args:
+          images: [n, 224, 224, 3] RGB, 0..255, numpy or a tensor.
+          landmarks: [n, 68, 2] (x, y) px in `images`; they may carry a gradient too.
+
+        Returns:
+          [n, 128] float32 tensor.
+        """
+        return self._net(face_chip.align_to_chip(images, landmarks), training=False)
+
+    @functools.cached_property
+    def _landmarks(self):
+        import dlib
+
+        return dlib.shape_predictor(package_file(DLIB_LANDMARKS_FILE))
+
+
+Recognizer = Union[VggFace, DlibFace]
+
+
+def centre_box() -> List[int]:
+    """The detector's box in a face crop: left, top, right, bottom px, inclusive."""
+    margin = (CROP_PX - CROP_PX / CROP_SCALE) / 2
+    return [round(margin)] * 2 + [round(CROP_PX - margin) - 1] * 2
+
+
+def package_file(name: str) -> str:
+    """Returns the path of a file of the package face_recognition_models.
+
+    Found without importing the package, which needs pkg_resources.
+
+    Raises:
+      FileNotFoundError: the package or the file is missing.
+    """
+    spec = importlib.util.find_spec("face_recognition_models")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        path = os.path.join(folder, "models", name)
+        if os.path.isfile(path):
+            return path
+    raise FileNotFoundError(
+        f"dlib's {name} is missing: install it with pip install face_recognition_models"
+    )
+
+
+def _in_batches(network: Callable, images: np.ndarray, feature_dim: int) -> np.ndarray:
+    """Applies `network` to [n, h, w, 3] in batches. -> float32 [n, feature_dim]"""
+    features = np.zeros((len(images), feature_dim), np.float32)
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH].astype(np.float32)
+        features[start : start + BATCH] = network(batch)
+    return features
+
+
+def _checked_crops(face_crops: np.ndarray, size_px: int) -> np.ndarray:
+    crops = np.ascontiguousarray(face_crops)
+    if crops.dtype != np.uint8 or crops.shape[1:] != (size_px, size_px, 3):
+        raise ValueError(
+            f"face crops are {crops.dtype} {list(crops.shape)}; expected uint8 "
+            f"[n, {size_px}, {size_px}, 3]"
+        )
+    return crops
+
+
+def _centroids(features: np.ndarray, n: int) -> np.ndarray:
+    """k-means centroids, the same on every run. [m, d] -> [n, d]"""
+    from sklearn import cluster
+
+    n_distinct = len(np.unique(features, axis=0))
+    if not 0 < n <= n_distinct:
+        raise ValueError(f"{n} prototypes of {n_distinct} distinct face features")
+    return cluster.KMeans(n, n_init=4, random_state=0).fit(features).cluster_centers_
