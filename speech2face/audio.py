@@ -145,14 +145,32 @@ def compress(values: Any) -> Any:
 
 @keras.saving.register_keras_serializable("speech2face")
 class Spectrogram(keras.layers.Layer):
-    """`spectrogram` as a layer, in float32 whatever the policy of the network."""
+    """`spectrogram` as a layer, in float32 whatever the policy of the network.
 
-    def __init__(self, name: str = "spectrogram", **kwargs):
+    Args:
+      min_samples: fewest samples that the network behind it can use.
+    """
+
+    def __init__(
+        self, min_samples: int = WINDOW_SAMPLES, name: str = "spectrogram", **kwargs
+    ):
         super().__init__(name=name, **{**kwargs, "dtype": "float32"})
+        self.min_samples = min_samples
 
     def call(self, waveform):
-        """Returns `spectrogram(waveform)`."""
+        """Returns `spectrogram(waveform)`; raises ValueError if that is too short."""
+        n_samples = waveform.shape[1]
+        if n_samples is not None and n_samples < self.min_samples:
+            raise ValueError(
+                f"{n_samples} samples are too short a waveform; the network needs "
+                f"{self.min_samples} ({self.min_samples / SAMPLE_RATE_HZ} s): repeat "
+                "it (audio.fit_length)"
+            )
         return spectrogram(waveform)
+
+    def get_config(self):
+        """Returns what the layer can be made from again."""
+        return {**super().get_config(), "min_samples": self.min_samples}
 
 
 def _hann_window() -> np.ndarray:
