@@ -1,1 +1,1 @@
-"""From media and a manifest to TFRecords."""
+"""Building data sets: manifests, media, faces, records, and generated sample people."""
