@@ -1,0 +1,149 @@
+"""What a record job has finished so far, on disk, so that any kill can be resumed.
+
+    .work/job.json            what the job is; another job in its place is refused
+    .work/plan.jsonl          one line a chunk: the clips that go through together
+    .work/done/00000012.tfrecord   chunk 12: a JSON header, then its records
+
+Chunks are a function of the manifest alone, and a chunk's file appears whole or not at
+all, so the records do not depend on when a job was killed, on the number of workers or
+on the runner. No TensorFlow is needed until a chunk is written.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+from typing import Any, Dict, Iterator, List, Sequence, Set, Tuple
+
+from data_prep.manifest import Clip
+from speech2face import files
+
+
+@dataclasses.dataclass(frozen=True)
+class Rejection:
+    """Why a clip gives no record: a short reason to count by, and a full sentence."""
+
+    clip_id: str
+    stage: str
+    reason: str
+    detail: str
+
+
+@dataclasses.dataclass
+class ChunkResult:
+    """What became of a chunk: how many clips each stage took, kept and for how long
+    (`stages`, in order), who was rejected, and the records of the others."""
+
+    index: int
+    split: str
+    stages: List[Dict[str, Any]]
+    rejections: List[Rejection]
+    recognizer: Dict[str, Any]
+    records: List[bytes]
+
+
+class WorkFolder:
+    """The folder of one job."""
+
+    def __init__(self, path: "os.PathLike[str]"):
+        self.path = pathlib.Path(path)
+        self._done = self.path / "done"
+
+    def start(self, job: Dict[str, Any], chunks: Sequence[Sequence[Clip]]) -> None:
+        """Makes the folder for `job`, or checks that it is that job's.
+
+        Raises:
+          ValueError: the folder belongs to another job.
+        """
+        job = json.loads(json.dumps(job))
+        job_file = self.path / "job.json"
+        if job_file.exists():
+            check_same_job(json.loads(job_file.read_text()), job, str(self.path.parent))
+            return
+        self._done.mkdir(parents=True, exist_ok=True)
+        lines = [json.dumps([_clip_to_json(c) for c in chunk]) for chunk in chunks]
+        files.write_atomically(
+            self.path / "plan.jsonl", "".join(f"{line}\n" for line in lines).encode()
+        )
+        files.write_atomically(job_file, json.dumps(job, indent=1).encode())
+
+    def chunks(self) -> Iterator[Tuple[int, List[Clip]]]:
+        """All chunks: index and clips."""
+        with open(self.path / "plan.jsonl") as file:
+            for index, line in enumerate(file):
+                yield index, [_clip_from_json(values) for values in json.loads(line)]
+
+    def pending(self) -> Iterator[Tuple[int, List[Clip]]]:
+        """The chunks that are not finished."""
+        done = self.done()
+        return ((i, clips) for i, clips in self.chunks() if i not in done)
+
+    def done(self) -> Set[int]:
+        """Indices of the finished chunks."""
+        names = os.listdir(self._done)
+        return {int(n.split(".")[0]) for n in names if not n.startswith(".")}
+
+    def save(self, result: ChunkResult) -> None:
+        """Writes a finished chunk, whole or not at all."""
+        import tensorflow as tf
+
+        header = dataclasses.asdict(dataclasses.replace(result, records=[]))
+        with files.atomic_path(self._file(result.index)) as temporary:
+            with tf.io.TFRecordWriter(str(temporary)) as out:
+                out.write(json.dumps(header).encode())
+                for record in result.records:
+                    out.write(record)
+
+    def load(self, index: int) -> ChunkResult:
+        """Reads a finished chunk back.
+
+        Raises:
+          ValueError: its file is damaged.
+        """
+        import tensorflow as tf
+
+        path = self._file(index)
+        try:
+            content = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+            header = json.loads(content[0])
+        except (tf.errors.OpError, IndexError, ValueError):
+            raise ValueError(f"{path} is damaged; delete it and run again") from None
+        header["rejections"] = [Rejection(**r) for r in header["rejections"]]
+        header["records"] = content[1:]
+        return ChunkResult(**header)
+
+    def remove(self) -> None:
+        """Deletes the folder."""
+        files.remove(self.path)
+
+    def _file(self, index: int) -> pathlib.Path:
+        return self._done / f"{index:08d}.tfrecord"
+
+
+def check_same_job(old: Dict[str, Any], new: Dict[str, Any], where: str) -> None:
+    """Raises a ValueError that names the differences if the two jobs are not one."""
+    names = sorted(n for n in {*old, *new} if old.get(n) != new.get(n))
+    if names:
+        changes = ", ".join(f"{n} {old.get(n)!r} -> {new.get(n)!r}" for n in names)
+        raise ValueError(
+            f"{where} holds the data of another job ({changes}); choose another "
+            "--output_dir or delete it"
+        )
+
+
+def fingerprint(clips: Sequence[Clip]) -> str:
+    """A sha256 over all that a manifest says."""
+    digest = hashlib.sha256()
+    for clip in sorted(clips, key=lambda clip: clip.clip_id):
+        digest.update(json.dumps(_clip_to_json(clip)).encode())
+    return digest.hexdigest()
+
+
+def _clip_to_json(clip: Clip) -> Dict[str, Any]:
+    return dataclasses.asdict(clip)
+
+
+def _clip_from_json(values: Dict[str, Any]) -> Clip:
+    labels = tuple((name, value) for name, value in values.pop("labels"))
+    return Clip(labels=labels, **values)

@@ -1,0 +1,204 @@
+"""The engine: counted stages, rejections, resumption, and what is on the disk.
+
+The stages here are arithmetic, so what comes out is known exactly.
+"""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from data_prep import pipeline, work_folder
+from data_prep.manifest import Clip
+from data_prep.work_folder import WorkFolder
+
+RECOGNIZER = {"name": "none", "feature_dim": 1, "checksum": "0"}
+JOB = {"kind": "test", "tuple": (1, 2)}
+
+
+class Parse(pipeline.Stage):
+    name = "parse"
+
+    def process(self, item):
+        item.values["number"] = int(item.clip.media)
+
+
+class Halve(pipeline.Stage):
+    name = "halve"
+
+    def process_all(self, items):
+        for item in items:
+            if item.values["number"] % 2:
+                error = pipeline.Rejected("odd", "it is\nodd")
+                pipeline.reject(item, self.name, error)
+            else:
+                item.values["record"] = str(item.values["number"] // 2).encode()
+
+
+class Slow(pipeline.Stage):
+    name = "slow"
+
+    def process(self, item):
+        time.sleep(0.2)
+        item.values["record"] = item.clip.media.encode()
+
+
+def chunks_of(words, size=3):
+    clips = [Clip(f"clip {w}", "anna", media=w, split="train") for w in words]
+    return [clips[i : i + size] for i in range(0, len(clips), size)]
+
+
+def run(folder, words, stages, **options):
+    work = WorkFolder(folder / ".work")
+    work.start(JOB, chunks_of(words))
+    pipeline.run_stages(work, stages, RECOGNIZER, **options)
+    return [work.load(index) for index in sorted(work.done())]
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_counts_records_and_rejections(tmp_path, n_workers):
+    words = ["2", "x", "5", "8", "10", "12", "7"]
+    results = run(tmp_path, words, [Parse(), Halve()], n_workers=n_workers)
+    assert [r.records for r in results] == [[b"1"], [b"4", b"5", b"6"], []]
+    assert [r.recognizer for r in results] == [RECOGNIZER] * 3
+    counts = [[(s["stage"], s["n_in"], s["n_out"]) for s in r.stages] for r in results]
+    assert counts[0] == [("parse", 3, 2), ("halve", 2, 1)]
+    assert counts[2] == [("parse", 1, 1), ("halve", 1, 0)]
+    first, second = results[0].rejections
+    assert (first.clip_id, first.stage, first.reason) == ("clip x", "parse", "bad_data")
+    assert (second.clip_id, second.reason, second.detail) == (
+        "clip 5",
+        "odd",
+        "it is odd",
+    )
+
+
+def test_finished_chunks_are_not_done_again(tmp_path):
+    class Never(pipeline.Stage):
+        name = "never"
+
+        def process(self, item):
+            raise AssertionError("this chunk was finished")
+
+    words = ["1", "2", "3", "4"]
+    first = run(tmp_path, words, [Parse(), Slow()], n_workers=1)
+    again = run(tmp_path, words, [Never()], n_workers=1)
+    assert again == first
+
+
+def test_a_bug_stops_the_job(tmp_path):
+    class Bug(pipeline.Stage):
+        name = "bug"
+
+        def process(self, item):
+            item.values["missing"]
+
+    with pytest.raises(KeyError):
+        run(tmp_path, ["1"], [Bug()], n_workers=1)
+
+
+def test_a_full_disk_stops_the_job_with_one_line(tmp_path, monkeypatch):
+    def full(self, result):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(WorkFolder, "save", full)
+    with pytest.raises(OSError, match="no space left on the disk of .*make room"):
+        run(tmp_path, ["2"], [Parse(), Halve()], n_workers=1)
+
+
+def test_a_full_disk_is_no_clips_fault(tmp_path):
+    class Full(pipeline.Stage):
+        name = "full"
+
+        def process(self, item):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="no space left"):
+        run(tmp_path, ["2"], [Full()], n_workers=1)
+
+
+def test_another_job_is_refused(tmp_path):
+    work = WorkFolder(tmp_path / ".work")
+    work.start(JOB, chunks_of(["1"]))
+    work.start(dict(JOB), chunks_of(["1"]))
+    with pytest.raises(ValueError, match=r"another job \(kind 'test' -> 'best'\)"):
+        work.start({**JOB, "kind": "best"}, chunks_of(["1"]))
+
+
+def test_a_damaged_chunk_is_named(tmp_path):
+    run(tmp_path, ["2"], [Parse(), Halve()], n_workers=1)
+    path = tmp_path / ".work" / "done" / "00000000.tfrecord"
+    content = bytearray(path.read_bytes())
+    content[-6] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="00000000.tfrecord is damaged"):
+        WorkFolder(tmp_path / ".work").load(0)
+
+
+def test_beam_options_choose_the_runner(tmp_path):
+    options = "--runner=BundleBasedDirectRunner"
+    results = run(tmp_path, ["2", "4"], [Parse(), Halve()], beam_options=options)
+    assert results[0].records == [b"1", b"2"]
+
+
+def test_reasons_of_the_readers_messages():
+    for message, reason in [
+        ("a.mp4 has no audio track", "no_audio_track"),
+        ("a.wav is silent (peak below -60 dBFS)", "silent"),
+        ("a.wav has samples that are NaN or infinite", "nan_samples"),
+        ("a.wav has 0.010 s of sound; 0.1 s is the least", "too_short"),
+        ("a.wav has no sound between 9 s and the end", "beyond_the_end"),
+        ("a.wav is unreadable as audio or video: Invalid data", "unreadable"),
+        ("something else", "bad_data"),
+    ]:
+        assert pipeline.reason_of(ValueError(message)) == reason
+
+
+def test_fingerprint_sees_every_field_but_not_the_order():
+    a = Clip("a", "anna", media="m", labels=(("age", "3"),))
+    b = Clip("b", "anna")
+    assert work_folder.fingerprint([a, b]) == work_folder.fingerprint([b, a])
+    other = Clip("a", "anna", media="m", labels=(("age", "4"),))
+    assert work_folder.fingerprint([a, b]) != work_folder.fingerprint([other, b])
+
+
+KILLED_JOB = """
+import json, pathlib, sys
+sys.path.insert(0, {tests!r})
+import test_pipeline
+if __name__ == "__main__":
+    words = [str(i) for i in range(24)]
+    test_pipeline.run(
+        pathlib.Path({folder!r}), words,
+        [test_pipeline.Parse(), test_pipeline.Slow()], n_workers=2)
+"""
+
+
+def test_killed_twice_and_resumed_gives_the_same(tmp_path):
+    """SIGKILL of the main process; its workers must go too, and nothing is lost."""
+    tests = os.path.dirname(__file__)
+    code = KILLED_JOB.format(tests=tests, folder=str(tmp_path))
+    environment = {**os.environ, "PYTHONPATH": f"{os.path.dirname(tests)}:{tests}"}
+    done = tmp_path / ".work" / "done"
+    for n_finished in (1, 4):
+        job = subprocess.Popen([sys.executable, "-c", code], env=environment)
+        deadline = time.time() + 60
+        while time.time() < deadline:
+            if done.is_dir() and len(WorkFolder(done.parent).done()) >= n_finished:
+                break
+            time.sleep(0.05)
+        job.send_signal(signal.SIGKILL)
+        job.wait()
+    n_killed = len(WorkFolder(done.parent).done())
+    assert 4 <= n_killed < 8
+    words = [str(i) for i in range(24)]
+    results = run(tmp_path, words, [Parse(), Slow()], n_workers=1)
+    assert [w.decode() for r in results for w in r.records] == words
+    assert json.loads((done.parent / "job.json").read_text())["kind"] == "test"
+    time.sleep(1.5)  # the orphans of the last kill notice within a second
+    assert not list(done.glob(".*.tmp"))
