@@ -1,0 +1,324 @@
+"""Differentiable spline warp: moves points of an image to given places.
+
+The face decoder (Cole et al. 2017, Fig. 3) draws a face's texture on the mean shape
+and warps it to the predicted landmarks. The warp is backward: a polyharmonic spline,
+centred on the *destination* points, says for every output pixel how far away its
+colour lies in the input; at a destination point it is exactly the matching source
+point. Points on the image border are held where they are, so the frame stays.
+
+Conventions, those of `tfa.image.sparse_image_warp`: points are (x, y) in pixels, the
+centre of the top left pixel is (0, 0); order 1 is the spline r, order 2 the thin
+plate spline r^2 log r, both with an affine part; colours are sampled bilinearly and
+the image continues beyond its border with its border's colours.
+
+Written in `keras.ops` with static shapes: it runs on every back end, under XLA, and
+(with `portable=True`) on TFLite and ONNX runtimes, which know no linear solver.
+"""
+
+from typing import Optional
+
+import keras
+import numpy as np
+from keras import ops
+
+BORDER_POINTS_PER_EDGE = 4
+NODE_STEP_PX = 2
+
+# Coordinates are divided by the image's longer side before the spline is fitted. The
+# ridge then costs < 0.01 px at the landmarks of a face and keeps the system solvable
+# where points coincide. Not in the paper: BUILD_NOTES 18.
+RIDGE = 1e-5
+MIN_SQUARED_DISTANCE = 1e-12
+
+
+def warp(
+    images: keras.KerasTensor,
+    source_points: keras.KerasTensor,
+    destination_points: keras.KerasTensor,
+    order: int = 1,
+    border_points_per_edge: int = BORDER_POINTS_PER_EDGE,
+    node_step_px: int = NODE_STEP_PX,
+    portable: bool = False,
+) -> keras.KerasTensor:
+    """Warps `images` so that `source_points` land on `destination_points`.
+
+    Args:
+      images: [batch, height, width, channels] float, static height and width.
+      source_points: [batch, n_points, 2] float, (x, y) in pixels of the input.
+      destination_points: the same shape, where those points shall be in the output.
+      order: of the spline; 1 (r: local, Cole et al.'s) or 2 (r^2 log r: smoother).
+      border_points_per_edge: points held fixed on each edge of the image, its first
+        corner among them; 0 holds nothing and lets the frame move too.
+      node_step_px: the spline is evaluated on every n-th pixel and interpolated
+        linearly between; the points land where they shall at any step.
+      portable: solves the spline's linear system by elimination in plain operations,
+        for runtimes without `ops.solve`.
+
+    Returns:
+      [batch, height, width, channels] float, differentiable in all three inputs.
+
+    Raises:
+      ValueError: order is neither 1 nor 2.
+    """
+    _, height, width, _ = images.shape
+    displacements = dense_displacements(
+        source_points,
+        destination_points,
+        (height, width),
+        order,
+        border_points_per_edge,
+        node_step_px,
+        portable,
+    )
+    return sample(images, displacements)
+
+
+def dense_displacements(
+    source_points: keras.KerasTensor,
+    destination_points: keras.KerasTensor,
+    size_px: "tuple[int, int]",
+    order: int = 1,
+    border_points_per_edge: int = BORDER_POINTS_PER_EDGE,
+    node_step_px: int = NODE_STEP_PX,
+    portable: bool = False,
+) -> keras.KerasTensor:
+    """Returns how far from each output pixel its colour lies in the input.
+
+    Arguments as in `warp`; `size_px` is (height, width).
+
+    Returns:
+      [batch, height, width, 2] float, (x, y) in pixels.
+    """
+    if order not in (1, 2):
+        raise ValueError(f"the warp's order must be 1 or 2, not {order}")
+    height, width = size_px
+    scale = 1.0 / max(height, width)
+    border = border_points(height, width, border_points_per_edge)
+    centres = _with_fixed(destination_points, border) * scale - 0.5
+    displacements = (source_points - destination_points) * scale
+    displacements = ops.pad(displacements, [(0, 0), (0, len(border)), (0, 0)])
+    node_xs, column_mix = _nodes(width, node_step_px)
+    node_ys, row_mix = _nodes(height, node_step_px)
+    node_xs, node_ys = node_xs * scale - 0.5, node_ys * scale - 0.5
+    kernel = _interpolated_kernel(centres, node_xs, node_ys, order)
+    solve = solve_by_elimination if portable else ops.solve
+    kernel_weights, affine_weights = _fit_spline(kernel, centres, displacements, solve)
+    nodes = _evaluate_spline(
+        node_xs, node_ys, centres, kernel_weights, affine_weights, order
+    )  # [b, node_rows, node_columns, 2]
+    # Linear between the nodes as two small matrix products, which every runtime has
+    # and which, unlike an image resize, keep the border pixels where they are.
+    nodes = ops.transpose(nodes / scale, (0, 3, 1, 2))
+    dense = ops.matmul(ops.matmul(row_mix, nodes), column_mix.T)  # [b, 2, h, w]
+    return ops.transpose(dense, (0, 2, 3, 1))
+
+
+def sample(
+    images: keras.KerasTensor, displacements: keras.KerasTensor
+) -> keras.KerasTensor:
+    """Reads `images` bilinearly at every pixel's place plus its displacement.
+
+    Args:
+      images: [batch, height, width, channels] float.
+      displacements: [batch, height, width, 2] float, (x, y) in pixels.
+
+    Returns:
+      [batch, height, width, channels] float; beyond the border the border's colour.
+    """
+    _, height, width, n_channels = images.shape
+    ys, xs = np.mgrid[:height, :width].astype("float32")
+    x, y = xs + displacements[..., 0], ys + displacements[..., 1]
+    x, y = ops.clip(x, 0.0, width - 1.0), ops.clip(y, 0.0, height - 1.0)
+    left = ops.stop_gradient(ops.minimum(ops.floor(x), width - 2.0))
+    top = ops.stop_gradient(ops.minimum(ops.floor(y), height - 2.0))
+    right_share, bottom_share = (x - left)[..., None], (y - top)[..., None]
+    # Left and right neighbour lie side by side in `pairs`: two gathers, not four.
+    pairs = ops.concatenate([images[:, :, :-1], images[:, :, 1:]], axis=-1)
+    pairs = ops.reshape(pairs, (-1, 2 * n_channels))  # [b * h * (w - 1), 2 c]
+    first = ops.arange(ops.shape(images)[0], dtype="int32") * (height * (width - 1))
+    index = ops.cast(top, "int32") * (width - 1) + ops.cast(left, "int32")
+    index = index + first[:, None, None]
+    upper = ops.take(pairs, index, axis=0)
+    lower = ops.take(pairs, index + (width - 1), axis=0)
+    found = upper * (1.0 - bottom_share) + lower * bottom_share
+    return (
+        found[..., :n_channels] * (1.0 - right_share)
+        + found[..., n_channels:] * right_share
+    )
+
+
+def border_points(height: int, width: int, per_edge: int) -> np.ndarray:
+    """Returns the points held fixed: `per_edge` on each edge, corners once each.
+
+    Returns:
+      [4 * per_edge, 2] float32, (x, y) in pixels, evenly spaced around the image.
+    """
+    steps = np.arange(per_edge, dtype="float32")[:, None] / max(per_edge, 1)
+    corners = np.float32(
+        [(0, 0), (width - 1, 0), (width - 1, height - 1), (0, height - 1)]
+    )
+    edges = zip(corners, np.roll(corners, -1, axis=0))
+    return np.concatenate([start + steps * (end - start) for start, end in edges])
+
+
+@keras.saving.register_keras_serializable("speech2face")
+class SplineWarp(keras.layers.Layer):
+    """`warp` from fixed source points, as a layer: [texture, landmarks] -> image.
+
+    Computes in float32 whatever the policy: half precision has 11 bits, a place in a
+    224-pixel image to a tenth of a pixel needs as many.
+    """
+
+    def __init__(
+        self,
+        source_points: np.ndarray,
+        order: int = 1,
+        portable: bool = False,
+        name: Optional[str] = None,
+        **kwargs,
+    ):
+        super().__init__(name=name, dtype="float32", trainable=False)
+        self.source_points = np.asarray(source_points, "float32")
+        self.order = order
+        self.portable = portable
+
+    def call(self, inputs):
+        """Warps `inputs` = (texture [b, h, w, c], landmarks [b, k, 2] px)."""
+        texture, landmarks = inputs
+        source = self.source_points + ops.zeros_like(landmarks)
+        return warp(texture, source, landmarks, self.order, portable=self.portable)
+
+    def compute_output_shape(self, input_shape):
+        """Returns the texture's shape."""
+        return input_shape[0]
+
+    def get_config(self):
+        """Returns what `from_config` needs."""
+        return {
+            "name": self.name,
+            "source_points": self.source_points.tolist(),
+            "order": self.order,
+            "portable": self.portable,
+        }
+
+
+def _interpolated_kernel(centres, node_xs, node_ys, order):
+    """The kernel of every centre at every centre, read off the nodes: [b, n, n].
+
+    The spline is known on the nodes and linear between them. Fitting it to what is
+    read between the nodes, not to its own values there, makes the points land where
+    they shall at any node step, although r has a kink at each of them.
+    """
+    left, right, right_share = _neighbours(centres[..., 0], node_xs)
+    top, bottom, bottom_share = _neighbours(centres[..., 1], node_ys)
+
+    def at(x, y):
+        squared_x = ops.square(x[:, :, None] - centres[:, None, :, 0])
+        squared_y = ops.square(y[:, :, None] - centres[:, None, :, 1])
+        return _kernel(squared_x + squared_y, order)
+
+    upper = at(left, top) * (1.0 - right_share) + at(right, top) * right_share
+    lower = at(left, bottom) * (1.0 - right_share) + at(right, bottom) * right_share
+    return upper * (1.0 - bottom_share) + lower * bottom_share
+
+
+def _neighbours(places, nodes):
+    """The nodes [b, n] around `places` [b, n] and the second one's share [b, n, 1]."""
+    step = nodes[1] - nodes[0]
+    first = ops.floor((places - nodes[0]) / step)
+    first = nodes[0] + step * ops.stop_gradient(ops.clip(first, 0, len(nodes) - 2))
+    return first, first + step, ((places - first) / step)[..., None]
+
+
+def _fit_spline(kernel, centres, values, solve):
+    """Returns the kernel weights [b, n, 2] and affine weights [b, 3, 2].
+
+    Solves [[K + ridge, P], [P^T, 0]] [w; a] = [values; 0], with the kernel K [b, n, n]
+    between the centres [b, n, 2] and P = [1, x, y] of each.
+    """
+    n_points = centres.shape[1]
+    kernel = kernel + RIDGE * np.eye(n_points, dtype="float32")
+    affine = ops.concatenate([ops.ones_like(centres[..., :1]), centres], axis=-1)
+    side_conditions = ops.transpose(affine, (0, 2, 1))
+    system = ops.concatenate(
+        [
+            ops.concatenate([kernel, affine], axis=-1),
+            ops.pad(side_conditions, [(0, 0), (0, 0), (0, 3)]),
+        ],
+        axis=1,
+    )
+    solution = solve(system, ops.pad(values, [(0, 0), (0, 3), (0, 0)]))
+    return solution[:, :n_points], solution[:, n_points:]
+
+
+def _evaluate_spline(xs, ys, centres, kernel_weights, affine_weights, order):
+    """Evaluates the spline on the grid of `xs` [m] and `ys` [l]: [b, l, m, 2]."""
+    squared_x = ops.square(xs[:, None] - centres[:, None, :, 0])  # [b, m, n]
+    squared_y = ops.square(ys[:, None] - centres[:, None, :, 1])  # [b, l, n]
+    kernel = _kernel(squared_x[:, None] + squared_y[:, :, None], order)
+    kernel = ops.reshape(kernel, (-1, len(ys) * len(xs), centres.shape[1]))
+    grid = np.stack(np.broadcast_arrays(1.0, xs, ys[:, None]), axis=-1)
+    affine = ops.matmul(grid.reshape(-1, 3).astype("float32"), affine_weights)
+    values = ops.matmul(kernel, kernel_weights) + affine
+    return ops.reshape(values, (-1, len(ys), len(xs), 2))
+
+
+def _kernel(squared_distance, order):
+    """-r or r^2 log r: conditionally positive, so that a positive ridge regularises."""
+    squared_distance = ops.maximum(squared_distance, MIN_SQUARED_DISTANCE)
+    if order == 1:
+        return -ops.sqrt(squared_distance)
+    return 0.5 * squared_distance * ops.log(squared_distance)
+
+
+def solve_by_elimination(
+    matrices: keras.KerasTensor, right_sides: keras.KerasTensor
+) -> keras.KerasTensor:
+    """Solves linear systems by Gauss-Jordan elimination with partial pivoting.
+
+    The same as `ops.solve` in operations that TFLite and ONNX have.
+
+    Args:
+      matrices: [batch, n, n] float, regular, n static.
+      right_sides: [batch, n, m] float.
+
+    Returns:
+      [batch, n, m] float.
+    """
+    n_rows = matrices.shape[-1]
+    rows = np.arange(n_rows, dtype="int32")
+
+    def eliminate(column, state):
+        """Clears a column in every row but the largest one not used as pivot yet."""
+        table, order_used = state  # [b, n, n + m], [b, n, n]: is row the i-th pivot?
+        entries = ops.take(table, column, axis=2)  # [b, n]
+        used = ops.sum(order_used, axis=2)
+        # Not argmax: Keras makes it of bit operations, which TFLite lacks.
+        _, pivot = ops.top_k(ops.abs(entries) * (1.0 - used) - used, 1)  # [b, 1]
+        is_pivot = ops.cast(ops.equal(ops.cast(pivot, "int32"), rows), "float32")
+        pivot_row = ops.matmul(is_pivot[:, None], table)  # [b, 1, n + m]
+        pivot_row = pivot_row / ops.sum(is_pivot * entries, axis=1)[:, None, None]
+        table = table - (entries - is_pivot)[..., None] * pivot_row
+        is_column = ops.cast(ops.equal(column, rows), "float32")
+        return table, order_used + is_pivot[..., None] * is_column
+
+    table = ops.concatenate([matrices, right_sides], axis=-1)
+    table, order_used = ops.fori_loop(
+        0, n_rows, eliminate, (table, ops.zeros_like(matrices))
+    )
+    return ops.matmul(ops.transpose(order_used, (0, 2, 1)), table[..., n_rows:])
+
+
+def _with_fixed(points, fixed):
+    """Appends the fixed points [m, 2] to `points` [b, n, 2]: [b, n + m, 2]."""
+    fixed = ops.zeros_like(points[:, :1]) + fixed
+    return ops.concatenate([points, fixed], axis=1)
+
+
+def _nodes(size_px, step_px):
+    """Returns the nodes [m] along an axis and the linear mix [size, m] between them."""
+    n_nodes = max(2, -(-(size_px - 1) // step_px) + 1)
+    nodes = np.linspace(0.0, size_px - 1.0, n_nodes)
+    place = np.arange(size_px) * (n_nodes - 1) / (size_px - 1)
+    mix = np.maximum(0.0, 1.0 - np.abs(place[:, None] - np.arange(n_nodes)))
+    return nodes.astype("float32"), mix.astype("float32")
