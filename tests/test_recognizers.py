@@ -1,0 +1,301 @@
+"""Recognizers and heads against dlib, numpy and scikit-learn."""
+
+import functools
+import hashlib
+import importlib.util
+import shutil
+
+import dlib
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from scipy import special
+from sklearn import neighbors
+
+from speech2face import dlib_weights, recognizers, vgg_face_file
+
+
+def generated_crops(n, seed=0):
+    generator = np.random.default_rng(seed)
+    coarse = generator.integers(0, 256, (n, 14, 14, 3)).astype(np.uint8)
+    pictures = [Image.fromarray(c).resize((224, 224), Image.BICUBIC) for c in coarse]
+    return np.stack([np.array(picture) for picture in pictures])
+
+
+@functools.lru_cache(maxsize=1)
+def dlib_models():
+    names = dlib_weights.LANDMARKS_FILE, dlib_weights.NETWORK_FILE
+    landmarks, network = map(dlib_weights.package_file, names)
+    return dlib.shape_predictor(landmarks), dlib.face_recognition_model_v1(network)
+
+
+def dlib_pipeline(crops):
+    """Landmarks [n, 68, 2] and descriptors [n, 128] as dlib computes them, whole."""
+    predictor, network = dlib_models()
+    box = dlib.rectangle(44, 44, 179, 179)  # 224 / 1.65 = 135.8 px about the centre
+    shapes = [predictor(crop, box) for crop in crops]
+    features = [network.compute_face_descriptor(*pair) for pair in zip(crops, shapes)]
+    landmarks = [[(p.x, p.y) for p in shape.parts()] for shape in shapes]
+    return np.array(landmarks, np.float32), np.array(features)
+
+
+@pytest.fixture(scope="module")
+def dlib_face():
+    return recognizers.load_recognizer("dlib")
+
+
+@pytest.fixture(scope="module")
+def crops():
+    return generated_crops(5)
+
+
+@pytest.fixture(scope="module")
+def truth(crops):
+    return dlib_pipeline(crops)
+
+
+def test_dlib_features_equal_dlib(dlib_face, crops, truth):
+    features = dlib_face.features(crops)
+    assert features.dtype == np.float32
+    np.testing.assert_allclose(features, truth[1], atol=2e-5)
+
+
+@pytest.mark.real_data
+def test_dlib_features_equal_dlib_on_real_faces(dlib_face, real_data_dir):
+    paths = sorted((real_data_dir / "avspeech" / "face").glob("*.jpg"))[:12]
+    crops = np.stack([np.array(Image.open(path)) for path in paths])
+    landmarks, expected = dlib_pipeline(crops)
+    np.testing.assert_allclose(dlib_face.features(crops), expected, atol=1e-5)
+    canonical = dlib_face.canonical_features(crops, landmarks)
+    np.testing.assert_allclose(canonical, expected, atol=1e-3)
+    # two images of faces in one gallery: far apart, and beyond the same-person 0.6
+    distances = np.linalg.norm(expected[:, None] - expected, axis=-1)
+    assert np.median(distances) > 0.6
+
+
+def test_canonical_features_equal_features_at_dlibs_landmarks(dlib_face, crops, truth):
+    landmarks, expected = truth
+    actual = dlib_face.canonical_features(crops, landmarks)
+    # chips differ by one grey level in a few of 22,500 pixels; people differ by > 0.6
+    np.testing.assert_allclose(actual, expected, atol=1e-3)
+
+
+def gradients_towards(dlib_face, image, landmarks, direction):
+    """Of the features' component along `direction`: to the image, to the landmarks."""
+    variables = [tf.constant(image, tf.float32), tf.constant(landmarks, tf.float32)]
+    with tf.GradientTape() as tape:
+        tape.watch(variables)
+        feature = dlib_face.canonical_features(*variables)
+        value = tf.linalg.matvec(feature, tf.constant(direction, tf.float32))
+    return [gradient.numpy() for gradient in tape.gradient(value, variables)]
+
+
+def test_gradient_of_the_image_agrees_with_differences_of_dlib(dlib_face):
+    image = generated_crops(1, seed=6) // 2 + 60
+    change = generated_crops(1, seed=7).astype(np.int32) // 64 - 2  # -2 ... 1
+    plus, minus = ((image + sign * change).astype(np.uint8)[0] for sign in (1, -1))
+    landmarks, _ = dlib_pipeline(image)
+    parts = [dlib.point(int(x), int(y)) for x, y in landmarks[0]]
+    shape = dlib.full_object_detection(dlib.rectangle(44, 44, 179, 179), parts)
+    network = dlib_models()[1]
+    up, down = (network.compute_face_descriptor(i, shape) for i in (plus, minus))
+    difference = (np.array(up) - np.array(down)) / 2
+    gradient, _ = gradients_towards(dlib_face, image, landmarks, difference)
+    # two grey levels are not infinitesimal: ReLUs switch within them
+    np.testing.assert_allclose(
+        np.sum(gradient * change), np.sum(difference**2), rtol=0.15
+    )
+
+
+def test_gradient_of_the_landmarks_agrees_with_differences(dlib_face, crops, truth):
+    image, landmarks = crops[:1], truth[0][:1]
+    change = np.random.default_rng(8).normal(size=(1, 68, 2)).astype(np.float32)
+    up, down = (
+        dlib_face.canonical_features(image, landmarks + sign * change).numpy()[0]
+        for sign in (0.5, -0.5)
+    )
+    _, gradient = gradients_towards(dlib_face, image, landmarks, up - down)
+    np.testing.assert_allclose(
+        np.sum(gradient * change), np.sum((up - down) ** 2), rtol=0.15
+    )
+
+
+def test_features_do_not_depend_on_the_batch(dlib_face):
+    crops = generated_crops(recognizers.BATCH + 2, seed=3)
+    together = dlib_face.features(crops)
+    for i in (0, recognizers.BATCH - 1, recognizers.BATCH, recognizers.BATCH + 1):
+        alone = dlib_face.features(crops[i : i + 1])
+        np.testing.assert_allclose(together[i], alone[0], atol=1e-5)
+
+
+def test_no_crops_no_features(dlib_face):
+    assert dlib_face.features(np.zeros((0, 224, 224, 3), np.uint8)).shape == (0, 128)
+
+
+@pytest.mark.parametrize(
+    "crops",
+    [
+        np.zeros((2, 224, 224, 3), np.float32),
+        np.zeros((2, 150, 150, 3), np.uint8),
+        np.zeros((224, 224, 3), np.uint8),
+        np.zeros((2, 224, 224), np.uint8),
+    ],
+)
+def test_other_images_are_refused(dlib_face, crops):
+    with pytest.raises(ValueError, match=r"expected uint8 \[n, 224, 224, 3\]"):
+        dlib_face.features(crops)
+
+
+def test_dlib_face_names_its_weights(dlib_face):
+    path = dlib_weights.package_file(dlib_weights.NETWORK_FILE)
+    with open(path, "rb") as file:
+        assert dlib_face.checksum == hashlib.sha256(file.read()).hexdigest()
+    assert (dlib_face.name, dlib_face.feature_dim, dlib_face.input_px) == (
+        "dlib",
+        128,
+        150,
+    )
+
+
+def test_unknown_recognizer():
+    with pytest.raises(ValueError, match="unknown recognizer 'facenet'; expected"):
+        recognizers.load_recognizer("facenet")
+
+
+def test_vgg_face_without_weights():
+    with pytest.raises(ValueError, match="import_vgg_face"):
+        recognizers.load_recognizer("vgg_face")
+    with pytest.raises(FileNotFoundError, match="nowhere.h5"):
+        recognizers.load_recognizer("vgg_face", "nowhere.h5")
+
+
+def test_missing_package(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(FileNotFoundError, match="pip install face_recognition_models"):
+        recognizers.load_recognizer("dlib")
+
+
+def test_package_file_with_one_changed_weight(monkeypatch, tmp_path):
+    file = tmp_path / "network.dat"
+    shutil.copy(dlib_weights.package_file(dlib_weights.NETWORK_FILE), file)
+    with open(file, "r+b") as handle:
+        handle.seek(5000)
+        handle.write(b"\0")
+    # a file that the user names may be another training of the network ...
+    changed = recognizers.load_recognizer("dlib", str(file))
+    assert changed.checksum != dlib_weights.NETWORK_SHA256
+    # ... the package's may not
+    monkeypatch.setattr(dlib_weights, "package_file", lambda name: str(file))
+    with pytest.raises(ValueError, match="damaged or changed"):
+        recognizers.load_recognizer("dlib")
+
+
+def test_head_by_hand():
+    weights = [[1.0, 0.0, 2.0], [0.0, 1.0, -1.0]]
+    feature = np.array([[3.0, -4.0]], np.float32)
+    linear = recognizers.RecognizerHead(weights, [0.5, 0.0, 0.0], relu_input=False)
+    np.testing.assert_allclose(linear.logits(feature), [[3.5, -4.0, 10.0]])
+    rectified = recognizers.RecognizerHead(weights, [0.5, 0.0, 0.0], relu_input=True)
+    np.testing.assert_allclose(rectified.logits(feature), [[3.5, 0.0, 6.0]])
+    assert (rectified.feature_dim, rectified.n_classes) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    "weights, bias, message",
+    [
+        (np.zeros((4, 3)), np.zeros(4), r"\[feature_dim, n_classes\]"),
+        (np.zeros(4), np.zeros(4), r"\[feature_dim, n_classes\]"),
+        (np.full((4, 3), np.nan), np.zeros(3), "not finite"),
+    ],
+)
+def test_head_of_wrong_arrays(weights, bias, message):
+    with pytest.raises(ValueError, match=message):
+        recognizers.RecognizerHead(weights, bias, relu_input=False)
+
+
+@pytest.fixture
+def people():
+    """Features [60, 16] of 12 people in shuffled order, and their ids."""
+    generator = np.random.default_rng(4)
+    ids = np.array([f"person{i % 12}" for i in generator.permutation(60)])
+    centres = {i: generator.normal(size=16) for i in np.unique(ids)}
+    noise = generator.normal(scale=0.3, size=(60, 16))
+    return np.stack([centres[i] for i in ids]) + noise, ids
+
+
+def test_prototype_head_is_the_posterior_of_the_nearest_mean(people):
+    features, ids = people
+    head = recognizers.prototype_head(features, ids, sharpness=3.0)
+    queries = np.random.default_rng(5).normal(size=(40, 16))
+    logits = head.logits(queries).numpy()
+    nearest = neighbors.NearestCentroid().fit(features, ids)
+    np.testing.assert_array_equal(
+        nearest.classes_[logits.argmax(1)], nearest.predict(queries)
+    )
+    means = np.stack([features[ids == i].mean(0) for i in sorted(set(ids))])
+    squared = np.sum((queries[:, None] - means) ** 2, axis=-1)
+    np.testing.assert_allclose(
+        special.softmax(logits, 1), special.softmax(-1.5 * squared, 1), atol=1e-5
+    )
+
+
+def test_centroids_are_the_clusters_and_repeatable(people):
+    features, ids = people
+    head = recognizers.prototype_head(features, ids, n_prototypes=12, sharpness=2.0)
+    again = recognizers.prototype_head(features, ids, n_prototypes=12, sharpness=2.0)
+    np.testing.assert_array_equal(head.weights, again.weights)
+    means = np.stack([features[ids == i].mean(0) for i in sorted(set(ids))])
+    centroids = head.weights.T / 2.0
+    # the clusters are far apart, so k-means must find each person's mean
+    order = np.linalg.norm(means[:, None] - centroids, axis=-1).argmin(1)
+    assert sorted(order) == list(range(12))
+    np.testing.assert_allclose(centroids[order], means, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "features, ids, options, message",
+    [
+        (np.zeros((0, 4)), [], {}, "prototypes need"),
+        (np.zeros((3, 4)), ["a", "b"], {}, "prototypes need"),
+        (np.eye(3), list("abc"), {"n_prototypes": 4}, "4 prototypes of 3 distinct"),
+        (np.eye(3), list("abc"), {"n_prototypes": -1}, "-1 prototypes"),
+        (np.eye(3), list("abc"), {"sharpness": 0.0}, "must be positive"),
+    ],
+)
+def test_prototypes_of_nothing(features, ids, options, message):
+    with pytest.raises(ValueError, match=message):
+        recognizers.prototype_head(features, ids, **options)
+
+
+@pytest.fixture(scope="module")
+def vgg_file(tmp_path_factory):
+    """A VGG-Face with few channels and random weights, as the importer writes it."""
+    size = vgg_face_file.VggFaceSize(
+        blocks=((4,), (4,), (6,), (8,), (8,)), fc_units=24, n_classes=7
+    )
+    path = str(tmp_path_factory.mktemp("vgg") / "vgg.h5")
+    weights = vgg_face_file.random_weights(size)
+    vgg_face_file.write(path, weights, size=size, source_format="random")
+    return path
+
+
+def test_vgg_face(vgg_file, crops):
+    recognizer = recognizers.load_recognizer("vgg_face", vgg_file)
+    assert (recognizer.name, recognizer.feature_dim) == ("vgg_face", 24)
+    assert recognizer.checksum == vgg_face_file.read_info(vgg_file).checksum
+    features = recognizer.features(crops)
+    assert features.shape == (5, 24)
+    assert (features < 0).any()  # fc7 before its ReLU
+    canonical = recognizer.canonical_features(crops.astype(np.float32))
+    np.testing.assert_allclose(canonical, features, rtol=1e-4, atol=1e-4)
+    rectified = recognizers.VggFace(vgg_file, fc7_relu=True).features(crops)
+    np.testing.assert_allclose(rectified, np.maximum(features, 0), rtol=1e-4, atol=1e-4)
+
+
+def test_vgg_face_head_by_hand(vgg_file, crops):
+    feature = recognizers.load_recognizer("vgg_face", vgg_file).features(crops)
+    fc8 = vgg_face_file.read_weights(vgg_file)[0]["fc8"]
+    expected = np.maximum(feature, 0).astype(np.float64) @ fc8.kernel + fc8.bias
+    logits = recognizers.vgg_face_head(vgg_file).logits(feature)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
