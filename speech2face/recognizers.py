@@ -24,13 +24,16 @@ CROP_SCALE = 1.65  # a face crop's side in detector boxes (Sec. 4, BUILD_NOTES 9
 BATCH = 32
 
 
-def load_recognizer(name: str, weights: str = "") -> "Recognizer":
+def load_recognizer(
+    name: str, weights: str = "", fc7_relu: bool = False
+) -> "Recognizer":
     """Loads the recognizer `name`.
 
     Args:
       name: 'vgg_face' or 'dlib'.
       weights: its weights file; '' takes dlib's from the package
         face_recognition_models. VGG-Face has no default: its weights are a download.
+      fc7_relu: of VGG-Face, take fc7 after its ReLU. Not in the paper: BUILD_NOTES 10.
 
     Raises:
       FileNotFoundError: there is no such file, or no such package.
@@ -39,7 +42,7 @@ def load_recognizer(name: str, weights: str = "") -> "Recognizer":
     if name == "dlib":
         return DlibFace(weights)
     if name == "vgg_face":
-        return VggFace(weights)
+        return VggFace(weights, fc7_relu)
     raise ValueError(f"unknown recognizer {name!r}; expected 'vgg_face' or 'dlib'")
 
 
@@ -154,7 +157,8 @@ class VggFace:
         info = vgg_face_file.read_info(weights)
         self.input_px = info.size.input_px
         self.feature_dim = info.size.fc_units
-        self.checksum = info.checksum
+        # features behind the ReLU are others: data made with them says so
+        self.checksum = info.checksum + ("-relu" if fc7_relu else "")
         self._net = vgg_face.load_vgg_face(weights, fc7_relu=fc7_relu)
 
     def features(self, face_crops: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 
 import dlib
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -289,8 +290,22 @@ def test_vgg_face(vgg_file, crops):
     assert (features < 0).any()  # fc7 before its ReLU
     canonical = recognizer.canonical_features(crops.astype(np.float32))
     np.testing.assert_allclose(canonical, features, rtol=1e-4, atol=1e-4)
-    rectified = recognizers.VggFace(vgg_file, fc7_relu=True).features(crops)
-    np.testing.assert_allclose(rectified, np.maximum(features, 0), rtol=1e-4, atol=1e-4)
+    rectified = recognizers.load_recognizer("vgg_face", vgg_file, fc7_relu=True)
+    np.testing.assert_allclose(
+        rectified.features(crops), np.maximum(features, 0), rtol=1e-4, atol=1e-4
+    )
+    assert rectified.checksum != recognizer.checksum
+
+
+def test_vgg_face_is_float32_under_any_precision_policy(vgg_file, crops):
+    expected = recognizers.load_recognizer("vgg_face", vgg_file).features(crops)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        actual = recognizers.load_recognizer("vgg_face", vgg_file).features(crops)
+    finally:
+        keras.config.set_dtype_policy(before)
+    np.testing.assert_array_equal(actual, expected)
 
 
 def test_vgg_face_head_by_hand(vgg_file, crops):

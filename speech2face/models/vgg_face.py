@@ -40,15 +40,20 @@ def build_vgg_face(
     """
     image = keras.Input((size.input_px, size.input_px, 3), name="image")
     offset = [-value for value in MEAN_RGB]
-    x = keras.layers.Rescaling(1.0, offset=offset, name="subtract_mean")(image)
+    # float32 throughout, whatever the policy: features must not depend on it
+    x = keras.layers.Rescaling(
+        1.0, offset=offset, dtype="float32", name="subtract_mean"
+    )(image)
     for block, channels in enumerate(size.blocks, start=1):
         for index, n_out in enumerate(channels, start=1):
             x = _convolution(n_out, f"conv{block}_{index}")(x)
-        x = keras.layers.MaxPooling2D(2, name=f"pool{block}")(x)
-    x = keras.layers.Flatten(name="flatten")(x)  # [b, h, w, c] -> [b, h * w * c]
+        x = keras.layers.MaxPooling2D(2, dtype="float32", name=f"pool{block}")(x)
+    # [b, h, w, c] -> [b, h * w * c]
+    x = keras.layers.Flatten(dtype="float32", name="flatten")(x)
     fc6 = _dense(size.fc_units, "fc6")(x)
-    fc7 = _dense(size.fc_units, "fc7")(keras.layers.ReLU(name="relu6")(fc6))
-    rectified = keras.layers.ReLU(name="relu7")(fc7)
+    rectified = keras.layers.ReLU(dtype="float32", name="relu6")(fc6)
+    fc7 = _dense(size.fc_units, "fc7")(rectified)
+    rectified = keras.layers.ReLU(dtype="float32", name="relu7")(fc7)
     fc8 = _dense(size.n_classes, "fc8")(rectified)
     outputs = {"fc6": fc6, "fc7": rectified if fc7_relu else fc7, "fc8": fc8}
     model = keras.Model(image, outputs, name="vgg_face")
