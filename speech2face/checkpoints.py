@@ -127,7 +127,7 @@ class Checkpointer:
             try:
                 self._restore(path)
                 return int(self._step)
-            except (tf.errors.OpError, ValueError, AssertionError) as error:
+            except (tf.errors.OpError, IndexError, ValueError, AssertionError) as error:
                 reason = str(error).splitlines()[0]
                 logging.warning("cannot restore %s: %s", path, reason)
         if paths:
@@ -138,7 +138,7 @@ class Checkpointer:
         return 0
 
     def _restore(self, path: str) -> None:
-        status = self._checkpoint.read(path)
+        status = self._checkpoint.restore(path)
         if self._is_whole:
             status.assert_consumed()
         else:
@@ -148,9 +148,14 @@ class Checkpointer:
 def _by_path(variables: Iterable[keras.Variable]) -> dict:
     # Names, not positions: a checkpoint can be inspected, and a changed model is
     # noticed instead of being filled with another layer's values.
-    named = {variable.path: variable.value for variable in variables}
-    if len(named) != len(list(variables)):
-        raise AssertionError("two variables of one model share a path")
+    named = {}
+    for variable in variables:
+        path = variable.path
+        if path.startswith("seed_generator"):  # Keras numbers these by process
+            path = f"seed_generator_of_{len(named)}"
+        if path in named:
+            raise AssertionError(f"two variables of one model are called {path}")
+        named[path] = variable.value
     return named
 
 

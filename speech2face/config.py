@@ -21,6 +21,11 @@ def option(default: Any, help_text: str) -> Any:
     return dataclasses.field(default=default, metadata={"help": help_text})
 
 
+def required(help_text: str) -> Any:
+    """Declares a config field that its command must be given."""
+    return dataclasses.field(metadata={"help": help_text})
+
+
 def section(config_type: Type[ConfigType]) -> ConfigType:
     """Declares a nested config with that config's own defaults."""
     return dataclasses.field(default_factory=config_type)
@@ -65,6 +70,14 @@ class VoiceEncoderConfig:
     global_batch_norm: bool = option(
         False,
         "Statistics over all replicas instead of per replica. Not in the paper.",
+    )
+    speaker_embedders: Tuple[str, ...] = option(
+        ("resemblyzer", "voicefilter"),
+        "Pretrained speaker recognisers of 'speaker_embedding', of those in "
+        "models/speaker_encoder.py. Beyond the paper.",
+    )
+    speaker_hidden_units: Tuple[int, ...] = option(
+        (), "Hidden widths of the head of 'speaker_embedding'. Beyond the paper."
     )
     head_dropout: float = option(
         0.0, "Dropout rate before the fully connected layers. Not in the paper: 0."

@@ -2,7 +2,7 @@
 
     config.json           FaceDecoderConfig
     decoder.weights.h5    Keras weights
-    assets.npz            mean landmarks, feature normaliser, recognizer head
+    assets.npz            mean landmarks and feature, normaliser, recognizer head
     recognizer.json       which recognizer's features it takes
 
 `speech2face.train_face_decoder` writes it; every voice run and every bundle carries
@@ -44,6 +44,7 @@ class DecoderBundle:
       normalizer: raw recognizer feature <-> v_f.
       head: raw recognizer feature -> logits, f_VGG of Eq. 1.
       mean_landmarks: [68, 2] float32 (x, y) pixels.
+      mean_feature: [d] float32, the v_f of the average training face.
       recognizer: whose features these are.
     """
 
@@ -52,6 +53,7 @@ class DecoderBundle:
     normalizer: FeatureNormalizer
     head: RecognizerHead
     mean_landmarks: np.ndarray
+    mean_feature: np.ndarray
     recognizer: RecognizerInfo
 
     def face_logits(self, face_feature):
@@ -76,6 +78,7 @@ class DecoderBundle:
             np.savez(
                 temporary / _ASSETS_FILE,
                 mean_landmarks=self.mean_landmarks,
+                mean_feature=self.mean_feature,
                 normalizer_mean=self.normalizer.mean,
                 normalizer_scale=self.normalizer.scale,
                 head_weights=self.head.weights,
@@ -122,5 +125,6 @@ def load(folder: "os.PathLike[str]") -> DecoderBundle:
             assets["head_weights"], assets["head_bias"], bool(assets["head_relu_input"])
         ),
         mean_landmarks=assets["mean_landmarks"],
+        mean_feature=assets["mean_feature"],
         recognizer=recognizer,
     )

@@ -2,13 +2,11 @@
 
 A command-line module declares the dataclasses it reads, and nothing twice:
 
-    flag_config.define(TrainPaths)
-
-    def main(_):
-        paths = flag_config.read(TrainPaths)
+    def main(paths: TrainPaths, config: VoiceTrainingConfig) -> None:
+        ...
 
     if __name__ == "__main__":
-        flag_config.run(main)
+        flag_config.run(main, TrainPaths, VoiceTrainingConfig)
 
 `--flagfile=configs/paper.flags` works as for any absl program. Nothing here imports
 TensorFlow, so that `--help` answers at once.
@@ -57,25 +55,27 @@ def read(
     return config_type(**values)
 
 
-def run(main: Callable[[list], Any]) -> None:
-    """Runs `main` as an absl program with this project's manners.
+def run(main: Callable[..., Any], *config_types: type) -> None:
+    """Runs `main`, with one instance of each config type from the command line.
 
     What a user can get wrong (ValueError, OSError) ends in one line on standard
     error and exit status 1; a bug keeps its traceback.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    app.run(lambda argv: _run_quietly(main, argv))
+    for config_type in config_types:
+        define(config_type)
+    app.run(lambda argv: _run_quietly(main, config_types, argv))
 
 
-def _run_quietly(main: Callable[[list], Any], argv: list) -> Any:
+def _run_quietly(main: Callable[..., Any], config_types: tuple, argv: list) -> Any:
     if len(argv) > 1:
         print(f"error: unexpected argument {argv[1]!r}; see --help", file=sys.stderr)
         sys.exit(1)
     try:
-        return main(argv)
+        if not config_types:  # transitional
+            return main(argv)
+        return main(*(read(config_type) for config_type in config_types))
     except (ValueError, OSError) as error:
-        if os.environ.get("SPEECH2FACE_TRACEBACK"):
-            raise
         print(f"error: {_one_line(error)}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ resumes at any batch by reading at most one group again, not the epoch so far.
 """
 
 import dataclasses
+import functools
 import math
 import pathlib
 from typing import Callable, Dict, List
@@ -137,25 +138,21 @@ def _shuffled_records(
                 n_skipped -= group.n_examples
             else:
                 groups.append(group)
-    plan = tf.data.Dataset.from_tensor_slices(
-        (
-            tf.ragged.constant([group.paths for group in groups], ragged_rank=1),
-            [group.seed for group in groups],
-            [n_skipped] + [0] * (len(groups) - 1),
+    streams = [_group_records(group, loop.shuffle_buffer) for group in groups]
+    streams[0] = streams[0].skip(n_skipped)
+    return functools.reduce(lambda one, two: one.concatenate(two), streams)
+
+
+def _group_records(group: _Group, shuffle_buffer: int) -> tf.data.Dataset:
+    return (
+        tf.data.Dataset.from_tensor_slices(group.paths)
+        .interleave(
+            tf.data.TFRecordDataset,
+            cycle_length=SHARDS_PER_GROUP,
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
         )
-    )
-    return plan.flat_map(
-        lambda paths, seed, n_skip: (
-            tf.data.Dataset.from_tensor_slices(paths)
-            .interleave(
-                tf.data.TFRecordDataset,
-                cycle_length=SHARDS_PER_GROUP,
-                num_parallel_calls=tf.data.AUTOTUNE,
-                deterministic=True,
-            )
-            .shuffle(loop.shuffle_buffer, seed=seed, reshuffle_each_iteration=False)
-            .skip(n_skip)
-        )
+        .shuffle(shuffle_buffer, seed=group.seed, reshuffle_each_iteration=False)
     )
 
 

@@ -9,40 +9,32 @@ Started again with the same flags, it resumes from its newest checkpoint. At the
 
 import dataclasses
 
-from speech2face import config as config_lib
 from speech2face import flag_config
+from speech2face.config import DecoderTrainingConfig, option, required
 
 
 @dataclasses.dataclass(frozen=True)
 class DecoderPaths:
     """Where the parts of a decoder training are."""
 
-    data_dir: str = dataclasses.field(
-        metadata={"help": "Face data set made by data_prep.build_decoder_tfrecords."}
-    )
-    run_dir: str = dataclasses.field(
-        metadata={"help": "Run folder to create, or to resume."}
-    )
-    vgg_face_weights: str = config_lib.option(
+    data_dir: str = required("Face data set made by data_prep.build_decoder_tfrecords.")
+    run_dir: str = required("Run folder to create, or to resume.")
+    vgg_face_weights: str = option(
         "", "Imported VGG-Face weights, if the data set's features are VGG-Face's."
     )
 
 
-def main(_) -> None:
+def main(paths: DecoderPaths, config: DecoderTrainingConfig) -> None:
     """Trains, or resumes a training."""
     from speech2face import training
 
-    paths = flag_config.read(DecoderPaths)
     training.train_face_decoder(
-        flag_config.read(config_lib.DecoderTrainingConfig),
+        config,
         data_dir=paths.data_dir,
         run_dir=paths.run_dir,
         vgg_face_weights=paths.vgg_face_weights,
     )
 
 
-flag_config.define(DecoderPaths)
-flag_config.define(config_lib.DecoderTrainingConfig)
-
 if __name__ == "__main__":
-    flag_config.run(main)
+    flag_config.run(main, DecoderPaths, DecoderTrainingConfig)

@@ -95,8 +95,11 @@ def train_face_decoder(
         model=model,
         config=config.face_decoder,
         normalizer=normalizer,
-        head=_recognizer_head(config, recognizer, data_dir),
+        head=_recognizer_head(config, info.recognizer.name, vgg_face_weights, data_dir),
         mean_landmarks=mean_landmarks,
+        mean_feature=normalizer.normalize(
+            np.array(info.feature_statistics.mean, np.float32)
+        ),
         recognizer=info.recognizer,
     )
     bundle.save(pathlib.Path(run_dir) / DECODER_DIR)
@@ -116,9 +119,9 @@ def _run(trainer, parse, n_steps, loop, data_dir, info, run_dir, validate) -> in
         raise
 
 
-def _recognizer_head(config, recognizer, data_dir) -> recognizers.RecognizerHead:
-    if recognizer.head is not None:
-        return recognizer.head
+def _recognizer_head(config, name, weights, data_dir) -> recognizers.RecognizerHead:
+    if name == "vgg_face":
+        return recognizers.vgg_face_head(weights)
     examples = list(records.iterate_face_examples(data_dir, "train"))
     return recognizers.prototype_head(
         np.stack([example.face_feature for example in examples]),

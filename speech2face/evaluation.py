@@ -1,0 +1,161 @@
+"""Predictions for a whole split, and the numbers of Tables 2 and 3.
+
+`predictions.npz` holds clip_ids [n], speaker_ids [n], labels [n] (JSON objects),
+face_features (v_f) and voice_features (v_s), both [n, d] float32 and normalised.
+`metrics.json` holds what `measure` returns. This module owns both formats.
+"""
+
+import dataclasses
+import io
+import json
+import os
+import pathlib
+import time
+from typing import Dict, List
+
+import numpy as np
+from tqdm import tqdm
+
+from speech2face import audio, files, metrics, records
+from speech2face.inference import Speech2Face
+from speech2face.records import SAMPLE_RATE_HZ
+
+PREDICTIONS_FILE = "predictions.npz"
+METRICS_FILE = "metrics.json"
+
+_BATCH_SIZE = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """What a model predicts for the clips of a split; n clips, in record order.
+
+    Attributes:
+      clip_ids, speaker_ids: n names each.
+      labels: n dicts of label name to value.
+      face_features: v_f [n, d] float32, of the true faces, normalised.
+      voice_features: v_s [n, d] float32, predicted from the voices.
+    """
+
+    clip_ids: List[str]
+    speaker_ids: List[str]
+    labels: List[Dict[str, str]]
+    face_features: np.ndarray
+    voice_features: np.ndarray
+
+    def save(self, output_dir: "os.PathLike[str]") -> None:
+        """Writes `predictions.npz`."""
+        buffer = io.BytesIO()
+        np.savez(
+            buffer,
+            clip_ids=np.array(self.clip_ids),
+            speaker_ids=np.array(self.speaker_ids),
+            labels=np.array([json.dumps(label) for label in self.labels]),
+            face_features=self.face_features,
+            voice_features=self.voice_features,
+        )
+        path = pathlib.Path(output_dir) / PREDICTIONS_FILE
+        files.write_atomically(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, output_dir: "os.PathLike[str]") -> "Predictions":
+        """Reads `predictions.npz`; raises FileNotFoundError if it is not there."""
+        path = pathlib.Path(output_dir) / PREDICTIONS_FILE
+        if not path.is_file():
+            raise FileNotFoundError(f"no {path}; run speech2face.evaluate first")
+        with np.load(path) as arrays:
+            return cls(
+                clip_ids=arrays["clip_ids"].tolist(),
+                speaker_ids=arrays["speaker_ids"].tolist(),
+                labels=[json.loads(label) for label in arrays["labels"]],
+                face_features=arrays["face_features"],
+                voice_features=arrays["voice_features"],
+            )
+
+
+def predict(
+    model: Speech2Face,
+    data_dir: records.PathLike,
+    split: str,
+    clip_secs: float = 6.0,
+) -> Predictions:
+    """Runs the model over a split.
+
+    Args:
+      model: a loaded model.
+      data_dir: a voice data set made with the model's recognizer.
+      split: which part of it.
+      clip_secs: seconds from each clip's beginning (Tables 2 and 3: 3 and 6); shorter
+        clips are tiled.
+
+    Raises:
+      ValueError: the data set's features are another recognizer's, or a shard is
+        damaged.
+    """
+    info = records.read_dataset_info(data_dir, kind="voice")
+    if info.recognizer != model.decoder.recognizer:
+        raise ValueError(
+            f"{data_dir} has features of {info.recognizer.name} "
+            f"({info.recognizer.checksum[:8]}), the model takes those of "
+            f"{model.decoder.recognizer.name} "
+            f"({model.decoder.recognizer.checksum[:8]})"
+        )
+    n_samples = round(clip_secs * SAMPLE_RATE_HZ)
+    examples, features, pending = [], [], []
+    stream = records.iterate_voice_examples(data_dir, split)
+    for example in tqdm(stream, total=info.n_examples(split), unit="clip"):
+        pending.append(audio.fit_length(example.waveform, n_samples))
+        examples.append(dataclasses.replace(example, waveform=None, face_jpeg=b""))
+        if len(pending) == _BATCH_SIZE or len(examples) == info.n_examples(split):
+            feature = model.encoder(np.stack(pending), training=False)
+            features.append(np.asarray(feature, np.float32))
+            pending = []
+    raw = np.stack([example.face_feature for example in examples])
+    return Predictions(
+        clip_ids=[example.clip_id for example in examples],
+        speaker_ids=[example.speaker_id for example in examples],
+        labels=[example.labels for example in examples],
+        face_features=model.decoder.normalizer.normalize(raw).astype(np.float32),
+        voice_features=np.concatenate(features),
+    )
+
+
+def measure(predictions: Predictions) -> dict:
+    """Returns feature similarity (Table 2) and retrieval (Table 3).
+
+    The gallery is the true faces of all clips of the split; each voice has one right
+    answer, the face of its own clip.
+    """
+    true, predicted = predictions.face_features, predictions.voice_features
+    own = np.arange(len(true))
+    return {
+        "n": len(true),
+        "feature_similarity": metrics.feature_similarity(true, predicted),
+        "retrieval": {
+            metric: metrics.retrieval(predicted, true, own, metric)
+            for metric in ("cos", "l2", "l1")
+        },
+    }
+
+
+def evaluate(
+    model: Speech2Face,
+    data_dir: records.PathLike,
+    split: str,
+    output_dir: "os.PathLike[str]",
+    clip_secs: float = 6.0,
+) -> dict:
+    """Writes `predictions.npz` and `metrics.json`; returns the metrics."""
+    start = time.monotonic()
+    predictions = predict(model, data_dir, split, clip_secs)
+    result = {
+        "data_dir": str(data_dir),
+        "split": split,
+        "clip_secs": clip_secs,
+        **measure(predictions),
+        "secs": round(time.monotonic() - start, 3),
+    }
+    predictions.save(output_dir)
+    text = json.dumps(result, indent=2) + "\n"
+    files.write_atomically(pathlib.Path(output_dir) / METRICS_FILE, text.encode())
+    return result

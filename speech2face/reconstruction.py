@@ -1,0 +1,76 @@
+"""Recordings to pictures on disk: what `speech2face.reconstruct` does."""
+
+import json
+import os
+import pathlib
+from typing import List, Sequence
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from speech2face import audio, files, pictures
+from speech2face.inference import Result, Speech2Face
+
+LABEL = "synthetic average face, not the speaker"
+
+
+def reconstruct(
+    model: Speech2Face,
+    recordings: Sequence["os.PathLike[str]"],
+    output_dir: "os.PathLike[str]",
+    exaggeration: float = 0.0,
+) -> List[Result]:
+    """Writes one PNG a recording, `contact_sheet.png` and `results.json`.
+
+    Every recording is read before anything is written.
+
+    Args:
+      model: a loaded model.
+      recordings: audio or video files.
+      output_dir: created if needed; pictures of the same name are replaced.
+      exaggeration: see `Speech2Face.faces`.
+
+    Raises:
+      FileNotFoundError, ValueError: a recording cannot be read or has no voice in it.
+    """
+    waveforms = [audio.load_waveform(path) for path in recordings]
+    results = model.faces(model.voice_features(waveforms), exaggeration)
+    output_dir = pathlib.Path(output_dir)
+    names = _unique_names(recordings)
+    rows = []
+    for path, name, result in zip(recordings, names, results):
+        write_labelled(output_dir / f"{name}.png", result.image)
+        rows.append(
+            {
+                "audio": str(path),
+                "image": f"{name}.png",
+                "note": LABEL,
+                "exaggeration": exaggeration,
+                "landmarks": result.landmarks.tolist(),
+                "feature": result.feature.tolist(),
+            }
+        )
+    sheet = pictures.contact_sheet([np.asarray(r.image) for r in results], names)
+    write_labelled(output_dir / "contact_sheet.png", Image.fromarray(sheet))
+    text = json.dumps(rows, indent=1) + "\n"
+    files.write_atomically(output_dir / "results.json", text.encode())
+    return results
+
+
+def write_labelled(path: pathlib.Path, image: Image.Image) -> None:
+    """Writes a picture that says what it is: below it, and in its PNG metadata."""
+    metadata = PngImagePlugin.PngInfo()
+    metadata.add_text("Description", LABEL)
+    with files.atomic_path(path) as temporary:
+        labelled = Image.fromarray(pictures.with_caption(np.asarray(image), LABEL))
+        labelled.save(temporary, "PNG", pnginfo=metadata)
+
+
+def _unique_names(recordings: Sequence["os.PathLike[str]"]) -> List[str]:
+    names: List[str] = []
+    for path in recordings:
+        stem = name = pathlib.Path(path).stem
+        while name in names or name == "contact_sheet":
+            name = f"{stem}_{len(names) + 1}"
+        names.append(name)
+    return names

@@ -1,0 +1,126 @@
+"""The order of training examples, and resuming at any batch."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_records import write_voice_dataset
+
+from speech2face import input_pipeline, records
+from speech2face.config import AudioConfig, AugmentConfig, LoopConfig
+
+N, N_SHARDS = 37, 5
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("voice")
+    write_voice_dataset(folder, n=N, n_shards=N_SHARDS, splits=("train", "val"))
+    return folder, records.read_dataset_info(folder)
+
+
+def batches(dataset, first_step=0, augment=AugmentConfig(), **loop):  # noqa: B008
+    folder, info = dataset
+    loop = LoopConfig(**{"batch_size": 4, "epochs": 3.0, "shuffle_buffer": 8, **loop})
+    parse = input_pipeline.voice_parser(
+        info, AudioConfig(clip_secs=0.2), augment, loop.seed
+    )
+    return input_pipeline.training_batches(folder, info, loop, parse, first_step)
+
+
+def clip_ids(stream):
+    return [clip for batch in stream for clip in batch["clip_id"].numpy()]
+
+
+def test_every_epoch_is_the_whole_set_once_in_another_order(dataset):
+    ids = clip_ids(batches(dataset, batch_size=1))
+    epochs = [ids[start : start + N] for start in range(0, 3 * N, N)]
+    assert all(len(set(epoch)) == N for epoch in epochs) and len(ids) == 3 * N
+    assert epochs[0] != epochs[1] != epochs[2] != sorted(epochs[2])
+
+
+def test_the_order_depends_on_the_seed(dataset):
+    assert clip_ids(batches(dataset, seed=1)) == clip_ids(batches(dataset, seed=1))
+    assert clip_ids(batches(dataset, seed=1)) != clip_ids(batches(dataset, seed=2))
+
+
+@settings(max_examples=12, deadline=None)
+@given(first_step=st.integers(0, 26), group=st.sampled_from([1, 2, 16]))
+def test_resuming_gives_the_rest_of_the_same_stream(dataset, first_step, group):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(input_pipeline, "SHARDS_PER_GROUP", group)
+        augment = AugmentConfig(random_window=True, gain_db=6.0, noise_snr_db=10.0)
+        whole = list(batches(dataset, augment=augment))
+        rest = list(batches(dataset, first_step, augment=augment))
+    assert len(whole) == 3 * N // 4 and len(rest) == len(whole) - first_step
+    for one, two in zip(whole[first_step:], rest):
+        for name in one:
+            np.testing.assert_array_equal(one[name], two[name])
+
+
+def test_audio_is_tiled_then_cut(dataset):
+    folder, info = dataset  # its clips are 0.1 s long, asked for as 0.25 s
+    parse = input_pipeline.voice_parser(
+        info, AudioConfig(clip_secs=0.25), AugmentConfig(), 0
+    )
+    batch = next(iter(input_pipeline.evaluation_batches(folder, info, "val", 4, parse)))
+    for example, waveform in zip(
+        records.iterate_voice_examples(folder, "val"), batch["waveform"].numpy()
+    ):
+        expected = np.concatenate([example.waveform] * 3)[:4000]
+        np.testing.assert_array_equal(waveform, expected)
+
+
+def test_evaluation_sees_every_record_once_in_order(dataset):
+    folder, info = dataset
+    parse = input_pipeline.voice_parser(info, AudioConfig(), AugmentConfig(), 0)
+    stream = input_pipeline.evaluation_batches(folder, info, "val", 8, parse)
+    assert clip_ids(stream) == [f"clip{i}".encode() for i in range(N)]
+
+
+def test_flac_records_give_the_same_batches(tmp_path):
+    pytest.importorskip("tensorflow_io")
+    for encoding in ("pcm", "flac"):
+        write_voice_dataset(tmp_path / encoding, encoding=encoding)
+    streams = []
+    for encoding in ("pcm", "flac"):
+        folder = tmp_path / encoding
+        info = records.read_dataset_info(folder)
+        parse = input_pipeline.voice_parser(info, AudioConfig(), AugmentConfig(), 0)
+        stream = input_pipeline.evaluation_batches(folder, info, "train", 10, parse)
+        streams.append(next(iter(stream))["waveform"].numpy())
+    np.testing.assert_array_equal(*streams)
+
+
+def test_augmentation_changes_level_and_noise_within_its_bounds(dataset):
+    plain = next(iter(batches(dataset)))["waveform"].numpy()
+    louder = next(iter(batches(dataset, augment=AugmentConfig(gain_db=6.0))))
+    ratio = louder["waveform"].numpy().std(1) / plain.std(1)
+    assert np.all(ratio <= 10 ** (6 / 20) + 1e-3) and np.all(ratio >= 10 ** (-6 / 20))
+    assert len(set(np.round(ratio, 4))) == len(ratio)
+    noisy = next(iter(batches(dataset, augment=AugmentConfig(noise_snr_db=20.0))))
+    noise = noisy["waveform"].numpy() - plain
+    inside = np.abs(noisy["waveform"].numpy()) < 1.0  # not clipped
+    snr_db = [
+        20 * np.log10(p[i].std() / n[i].std()) for p, n, i in zip(plain, noise, inside)
+    ]
+    assert min(snr_db) > 17 and max(snr_db) < 43
+
+
+def test_too_few_examples_for_one_batch_is_an_error(dataset):
+    _, info = dataset
+    assert input_pipeline.n_iterations(info, LoopConfig(batch_size=8, epochs=3)) == 13
+    with pytest.raises(ValueError, match="less than one batch"):
+        input_pipeline.n_iterations(info, LoopConfig(batch_size=200, epochs=1))
+
+
+def test_paper_schedule_is_637500_iterations():
+    shard = records.ShardInfo("train-00000-of-00001.tfrecord", 1_700_000, "")
+    info = records.DatasetInfo(
+        "voice",
+        records.RecognizerInfo("vgg_face", 4096, ""),
+        {},
+        {"train": [shard]},
+        records.FeatureStatistics((0.0,), 1.0, 1.0),
+    )
+    assert input_pipeline.n_iterations(info, LoopConfig()) == 637_500

@@ -1,0 +1,382 @@
+"""Training: the step, ADAM, the run folder, and resuming to the bit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from test_records import DIM, face_example, write_voice_dataset
+
+from speech2face import (
+    checkpoints,
+    decoder_bundle,
+    records,
+    summaries,
+    trainer,
+    training,
+)
+from speech2face.config import (
+    AudioConfig,
+    DecoderLossConfig,
+    DecoderTrainingConfig,
+    FaceDecoderConfig,
+    LoopConfig,
+    NormalizerConfig,
+    OptimizerConfig,
+    VoiceEncoderConfig,
+    VoiceTrainingConfig,
+)
+from speech2face.models import face_decoder
+from speech2face.normalizer import FeatureNormalizer
+from speech2face.recognizers import RecognizerHead
+
+TINY_DECODER = FaceDecoderConfig(
+    decoder_units=6, landmark_units=(4,), texture_channels=(4, 4, 4, 4, 4)
+)
+
+
+def tiny_config(**loop):
+    defaults = {
+        "batch_size": 4,
+        "epochs": 4.0,
+        "save_every": 3,
+        "summarize_every": 2,
+        "validate_every": 5,
+    }
+    return VoiceTrainingConfig(
+        audio=AudioConfig(clip_secs=2.7),
+        voice_encoder=VoiceEncoderConfig(width=1 / 64, head_dropout=0.2),
+        loop=LoopConfig(**{**defaults, **loop}),
+    )
+
+
+def make_decoder():
+    keras.utils.set_random_seed(1)
+    random = np.random.default_rng(0)
+    mean_landmarks = random.uniform(60, 160, (68, 2)).astype(np.float32)
+    return decoder_bundle.DecoderBundle(
+        model=face_decoder.build_face_decoder(TINY_DECODER, DIM, mean_landmarks),
+        config=TINY_DECODER,
+        normalizer=FeatureNormalizer(np.full(DIM, 0.1, np.float32), 0.5),
+        head=RecognizerHead(
+            random.normal(size=(DIM, 3)).astype(np.float32),
+            np.zeros(3, np.float32),
+            relu_input=True,
+        ),
+        mean_landmarks=mean_landmarks,
+        mean_feature=np.zeros(DIM, np.float32),
+        recognizer=records.RecognizerInfo("dlib", DIM, "0" * 64),
+    )
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("training")
+    write_voice_dataset(root / "voices", n=13, n_shards=3, splits=("train", "val"))
+    make_decoder().save(root / "decoder")
+    return root
+
+
+def train(folders, run_dir, config):
+    return training.train_voice_encoder(
+        config, folders / "voices", folders / "decoder", run_dir
+    )
+
+
+def final_values(run_dir):
+    reader = tf.train.load_checkpoint(str(run_dir / "checkpoints"))
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if "OBJECT_GRAPH" not in name and "save_counter" not in name
+    }
+
+
+def assert_bit_identical(run_dir, other):
+    one, two = final_values(run_dir), final_values(other)
+    assert one.keys() == two.keys() and len(one) > 50
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, two[name], err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def whole_run(folders):
+    run_dir = folders / "whole"
+    assert train(folders, run_dir, tiny_config()) == 13
+    return run_dir
+
+
+def test_a_resumed_run_is_bit_identical(folders, whole_run, monkeypatch):
+    run_dir = folders / "interrupted"
+    step = trainer.VoiceTrainer.train_step
+    n_calls = 0
+
+    def failing(self, batch):
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls in (5, 12):  # the power fails, twice, between checkpoints
+            raise KeyboardInterrupt
+        return step(self, batch)
+
+    monkeypatch.setattr(trainer.VoiceTrainer, "train_step", failing)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            train(folders, run_dir, tiny_config())
+    assert train(folders, run_dir, tiny_config()) == 13
+    assert n_calls > 13
+    assert_bit_identical(run_dir, whole_run)
+    steps = [
+        entry["step"]
+        for entry in summaries.read_log(run_dir)
+        if entry["kind"] == "train"
+    ]
+    assert steps == sorted(set(steps)), "no step is logged twice"
+
+
+def test_sigterm_saves_and_the_next_start_finishes(folders, whole_run):
+    run_dir = folders / "terminated"
+    config = tiny_config()
+    flags = [
+        f"--{name}={value}"
+        for part in (config.audio, config.voice_encoder, config.loop)
+        for name, value in vars(part).items()
+    ]
+    command = [sys.executable, "-m", "speech2face.train", *flags]
+    command += [f"--data_dir={folders}/voices", f"--decoder_dir={folders}/decoder"]
+    command += [f"--run_dir={run_dir}"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    log = run_dir / "summaries/log.jsonl"
+    while not (log.is_file() and log.read_text()):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    reached = tf.train.latest_checkpoint(str(run_dir / "checkpoints"))
+    assert reached is not None
+    finished = subprocess.run(command, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    assert_bit_identical(run_dir, whole_run)
+
+
+def test_another_seed_gives_another_model(folders, whole_run):
+    train(folders, folders / "seed", tiny_config(seed=5))
+    one, two = final_values(whole_run), final_values(folders / "seed")
+    assert any(not np.array_equal(one[name], two[name]) for name in one)
+
+
+def test_a_run_folder_of_another_config_is_refused(folders, whole_run):
+    with pytest.raises(ValueError, match="other options .*batch_size 4 -> 2"):
+        train(folders, whole_run, tiny_config(batch_size=2))
+    other = folders / "other_voices"
+    write_voice_dataset(other, n=9, splits=("train",))
+    with pytest.raises(ValueError, match="another data set"):
+        training.train_voice_encoder(
+            tiny_config(), other, folders / "decoder", whole_run
+        )
+
+
+def test_a_finished_run_can_be_made_longer(folders):
+    run_dir = folders / "longer"
+    train(folders, run_dir, tiny_config(epochs=2.0))
+    assert train(folders, run_dir, tiny_config(epochs=2.4)) == 7
+
+
+def test_a_corrupt_checkpoint_falls_back_to_the_one_before(folders, whole_run, caplog):
+    run_dir = folders / "corrupt"
+    train(folders, run_dir, tiny_config())
+    newest = tf.train.latest_checkpoint(str(run_dir / "checkpoints"))
+    data = next((run_dir / "checkpoints").glob(f"{os.path.basename(newest)}.data*"))
+    data.write_bytes(data.read_bytes()[:100])
+    assert train(folders, run_dir, tiny_config()) == 13
+    assert_bit_identical(run_dir, whole_run)
+
+
+def test_not_finite_stops_and_keeps_the_last_checkpoint(folders, monkeypatch):
+    run_dir = folders / "nan"
+    step = trainer.VoiceTrainer.train_step
+    calls = []
+
+    def diverging(self, batch):
+        calls.append(1)
+        terms = step(self, batch)
+        return {**terms, "total": terms["total"] * (np.nan if len(calls) > 7 else 1)}
+
+    monkeypatch.setattr(trainer.VoiceTrainer, "train_step", diverging)
+    with pytest.raises(ValueError, match="loss is not finite"):
+        train(folders, run_dir, tiny_config())
+    newest = tf.train.latest_checkpoint(str(run_dir / "checkpoints"))
+    assert newest.endswith("-6")
+
+
+def test_features_of_another_recognizer_are_refused(folders, tmp_path):
+    decoder = make_decoder()
+    decoder = decoder_bundle.dataclasses.replace(
+        decoder, recognizer=records.RecognizerInfo("vgg_face", DIM, "1" * 64)
+    )
+    decoder.save(tmp_path / "decoder")
+    with pytest.raises(ValueError, match="features of dlib .* of vgg_face"):
+        training.train_voice_encoder(
+            tiny_config(), folders / "voices", tmp_path / "decoder", tmp_path / "run"
+        )
+
+
+def test_a_corrupt_shard_is_named_during_training(folders, tmp_path):
+    write_voice_dataset(tmp_path / "voices", n=13, n_shards=1)
+    shard = tmp_path / "voices/train-00000-of-00001.tfrecord"
+    content = bytearray(shard.read_bytes())
+    content[-50] ^= 0xFF
+    shard.write_bytes(bytes(content))
+    with pytest.raises(ValueError, match="train-00000-of-00001.tfrecord: record 12"):
+        training.train_voice_encoder(
+            tiny_config(validate_every=0),
+            tmp_path / "voices",
+            folders / "decoder",
+            tmp_path / "run",
+        )
+
+
+def test_adam_is_the_papers(monkeypatch):
+    """Against the update of Kingma and Ba in float64, epsilon as TensorFlow adds it."""
+    optimizer = trainer.build_optimizer(OptimizerConfig(), "float32")
+    variable = keras.Variable(np.array([1.0, -2.0], np.float32))
+    optimizer.build([variable])
+    value = np.array([1.0, -2.0])
+    mean, square = np.zeros(2), np.zeros(2)
+    random = np.random.default_rng(0)
+    for step in range(1, 6):
+        gradient = random.normal(size=2)
+        optimizer.apply([tf.constant(gradient, tf.float32)])
+        mean = 0.5 * mean + 0.5 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        rate = 1e-3 * np.sqrt(1 - 0.999**step) / (1 - 0.5**step)
+        value -= rate * mean / (np.sqrt(square) + 1e-4)
+        np.testing.assert_allclose(variable.numpy(), value, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "step, staircase, rate",
+    [
+        (0, True, 1e-3),
+        (9_999, True, 1e-3),
+        (10_000, True, 0.95e-3),
+        (637_500, True, 1e-3 * 0.95**63),
+        (5_000, False, 1e-3 * 0.95**0.5),
+    ],
+)
+def test_learning_rate_decays_by_a_factor_not_inverse_time(step, staircase, rate):
+    optimizer = trainer.build_optimizer(OptimizerConfig(staircase=staircase), "float32")
+    variable = keras.Variable(np.zeros(1, np.float32))
+    optimizer.build([variable])
+    optimizer.iterations.assign(step)
+    np.testing.assert_allclose(optimizer.learning_rate, rate, rtol=1e-5)
+
+
+def test_only_the_voice_encoder_learns(folders):
+    config = tiny_config()
+    decoder = decoder_bundle.load(folders / "decoder")
+    before = decoder.checksum()
+    voice_trainer = trainer.VoiceTrainer(config, decoder)
+    waveform = np.random.default_rng(0).normal(size=(4, 43_200)).astype(np.float32)
+    batch = {
+        "waveform": tf.constant(waveform * 0.1),
+        "face_feature": tf.ones([4, DIM]),
+    }
+    encoder_before = voice_trainer.model.get_weights()
+    first = voice_trainer.train_step(batch)
+    for _ in range(20):
+        last = voice_trainer.train_step(batch)
+    assert float(last["total"]) < float(first["total"])
+    assert decoder.checksum() == before
+    changed = [
+        not np.array_equal(one, two)
+        for one, two in zip(encoder_before, voice_trainer.model.get_weights())
+    ]
+    assert sum(changed) > len(changed) // 2
+
+
+def test_decoder_bundle_round_trip(folders, tmp_path):
+    decoder = decoder_bundle.load(folders / "decoder")
+    assert decoder.checksum() == make_decoder().checksum()
+    feature = np.random.default_rng(3).normal(size=(2, DIM)).astype(np.float32)
+    raw = feature / 0.5 + 0.1  # by hand: the head takes raw features
+    expected = np.maximum(raw, 0) @ decoder.head.weights
+    np.testing.assert_allclose(decoder.face_logits(feature), expected, rtol=1e-5)
+    with pytest.raises(FileNotFoundError, match="is no face decoder"):
+        decoder_bundle.load(tmp_path)
+    decoder.save(tmp_path / "d")
+    (tmp_path / "d/decoder.weights.h5").write_bytes(b"junk")
+    with pytest.raises(ValueError, match="is damaged"):
+        decoder_bundle.load(tmp_path / "d")
+
+
+def test_train_face_decoder_writes_a_decoder_with_prototypes(tmp_path, monkeypatch):
+    examples = [face_example(index) for index in range(6)]
+    from speech2face import recognizers
+
+    class FakeRecognizer:
+        checksum = "2" * 64
+
+    monkeypatch.setattr(
+        recognizers, "load_recognizer", lambda name, weights: FakeRecognizer()
+    )
+    shards = {
+        split: records.write_shards(
+            tmp_path / "faces", split, list(map(records.encode_face_example, part)), 1
+        )
+        for split, part in (("train", examples[:4]), ("val", examples[4:]))
+    }
+    raw = np.stack([example.face_feature for example in examples[:4]])
+    info = records.DatasetInfo(
+        kind="face",
+        recognizer=records.RecognizerInfo("dlib", DIM, "2" * 64),
+        config={},
+        splits=shards,
+        feature_statistics=records.FeatureStatistics.measure(raw),
+        mean_landmarks=np.mean([e.landmarks for e in examples], 0).tolist(),
+    )
+    records.write_dataset_info(tmp_path / "faces", info)
+    config = DecoderTrainingConfig(
+        face_decoder=TINY_DECODER,
+        normalizer=NormalizerConfig(center_features=True, feature_norm=1.0),
+        decoder_loss=DecoderLossConfig(identity_weight=0.0),
+        loop=LoopConfig(batch_size=2, epochs=2, validate_every=2),
+    )
+    training.train_face_decoder(config, tmp_path / "faces", tmp_path / "run")
+    decoder = decoder_bundle.load(tmp_path / "run/decoder")
+    v = decoder.normalizer.normalize(raw)
+    np.testing.assert_allclose(v.mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(v, axis=1).mean(), 1.0, rtol=1e-5)
+    # Four speakers, one face each: every face is nearest to its own prototype.
+    assert list(np.argmax(decoder.face_logits(v), 1)) == [0, 1, 2, 3]
+    log = summaries.read_log(tmp_path / "run")
+    assert {entry["kind"] for entry in log} == {"train", "validation"}
+    assert "texture" in log[0] and "landmarks" in log[0]
+
+
+def test_save_on_a_full_disk_is_one_clear_line(folders, tmp_path, monkeypatch):
+    config = tiny_config()
+    voice_trainer = trainer.VoiceTrainer(config, make_decoder())
+    checkpointer = checkpoints.Checkpointer(
+        tmp_path, voice_trainer.model, voice_trainer.optimizer
+    )
+
+    def full(*_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(tf.train.CheckpointManager, "save", full)
+    with pytest.raises(OSError, match="No space left on device; free some space"):
+        checkpointer.save(1)
+
+
+def test_run_json_names_what_decides_the_result(whole_run, folders):
+    run = json.loads((whole_run / "run.json").read_text())
+    info = records.read_dataset_info(folders / "voices")
+    assert run["must_match"]["data_set"] == info.checksum
+    assert run["tensorflow"] == tf.__version__
