@@ -4,31 +4,45 @@ Two layouts are in circulation: variables `layers` and `meta` at the top (vgg-fa
 of vlfeat.org), or both inside a struct `net` (vgg_face.mat of the authors); in either,
 a layer carries `weights` = {filters, biases}, or in older files `filters` and `biases`.
 
-SciPy reads the file. It allocates whatever size an array declares, so `check_sizes`
-walks the file first, with a few lines of memory, and refuses sizes that the bytes
-behind them do not bear out. Format: "MAT-File Format", The MathWorks.
+The reader is our own because `scipy.io.loadmat` allocates whatever size an array
+declares, and crashes the process on some damaged files. It knows what networks are
+made of (numbers, text, cells, structs); anything else in a file is skipped. Format:
+"MAT-File Format", The MathWorks.
 """
 
 import math
 import struct
 import zlib
-from typing import List, Tuple
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
+from speech2face import bounded_reader
+from speech2face.bounded_reader import BoundedReader
 from speech2face.vgg_face_layout import SourceLayer, SourceNetwork
 
-_MI_MATRIX, _MI_COMPRESSED, _MI_UTF8 = 14, 15, 16
-_MX_CELL, _MX_STRUCT, _MX_CHAR, _MX_FUNCTION = 1, 2, 4, 16
+_MI_MATRIX, _MI_COMPRESSED = 14, 15
+_MX_CELL, _MX_STRUCT, _MX_CHAR = 1, 2, 4
 _MX_NUMERIC = range(6, 16)
 _COMPLEX = 0x800
-_ITEM_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8}
-_ITEM_BYTES.update({_MI_UTF8: 1, 17: 2, 18: 4})
+_DTYPES = {
+    1: "i1",
+    2: "u1",
+    3: "i2",
+    4: "u2",
+    5: "i4",
+    6: "u4",
+    7: "f4",
+    9: "f8",
+    12: "i8",
+    13: "u8",
+}
+_ENCODINGS = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16"}
 
 # VGG-Face has 145 million numbers, and a few thousand cells and structs.
-_MAX_DEPTH = 16
+_MAX_EXPANDED_BYTES = 5 * 2**28
 _MAX_ARRAYS = 10**5
-_MAX_NUMBERS = 2**28
+_MAX_DEPTH = 16
 
 
 def read_matlab(path: str) -> SourceNetwork:
@@ -36,205 +50,177 @@ def read_matlab(path: str) -> SourceNetwork:
 
     Raises ValueError where the file is corrupt or holds no MatConvNet network.
     """
-    import scipy.io  # slow to import, and only this format needs it
-
-    check_sizes(path)
-    wanted = ["net", "layers", "meta", "classes"]
     try:
-        variables = scipy.io.loadmat(path, variable_names=wanted)
-    except Exception as error:  # SciPy raises whatever the bytes led it into
+        variables = read_variables(path)
+    except (struct.error, zlib.error, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is truncated or corrupt ({error})") from None
-    if "net" in variables:
-        variables = _fields(variables["net"])
+    if isinstance(variables.get("net"), dict):
+        variables = variables["net"]
     layers = variables.get("layers")
-    if layers is None or layers.dtype != object:
+    if not isinstance(layers, list):
         raise ValueError(
             f"{path} is a MATLAB file without a MatConvNet network: expected variables "
             "'layers' or 'net'"
         )
     return SourceNetwork(
         source_format="MatConvNet",
-        layers=[layer for item in layers.flat for layer in _layer(_fields(item), path)],
+        layers=[found for layer in layers for found in _layer(layer, path)],
         kernel_layout="hwio",
         channel_order="rgb",
         class_names=_class_names(variables),
     )
 
 
-def _fields(array) -> dict:
-    """Returns the fields of a 1 x 1 struct, {} for anything else."""
-    if not isinstance(array, np.ndarray) or array.size != 1:
-        return {}
-    item = array.flat[0]
-    if array.dtype.names:
-        return {name: item[name] for name in array.dtype.names}
-    return _fields(item) if array.dtype == object else {}
-
-
-def _layer(fields: dict, path: str) -> List[SourceLayer]:
-    name = _text(fields.get("name"))
-    if "weights" in fields:
-        arrays = list(fields["weights"].flat)
-        if not arrays:
-            return []  # a layer without weights, such as relu
-    elif "filters" in fields and "biases" in fields:
+def _layer(fields: Any, path: str) -> List[SourceLayer]:
+    fields = fields if isinstance(fields, dict) else {}
+    arrays = fields.get("weights", [])
+    if "filters" in fields and "biases" in fields:
         arrays = [fields["filters"], fields["biases"]]
-    else:
-        return []
-    numeric = all(isinstance(a, np.ndarray) and a.dtype.kind in "fiu" for a in arrays)
-    if len(arrays) != 2 or not numeric:
+    if isinstance(arrays, np.ndarray) and not arrays.size:
+        arrays = []  # an empty cell array that was saved as an empty matrix
+    if isinstance(arrays, list) and not arrays:
+        return []  # a layer without weights, such as relu
+    name = fields.get("name")
+    name = name if isinstance(name, str) else ""
+    if (
+        not isinstance(arrays, list)
+        or len(arrays) != 2
+        or not all(isinstance(array, np.ndarray) for array in arrays)
+    ):
         raise ValueError(f"{path}: layer {name!r} has not one filter bank and one bias")
     return [SourceLayer(name, arrays[0], arrays[1])]
 
 
-def _text(array) -> str:
-    if isinstance(array, np.ndarray) and array.size == 1 and array.dtype.kind == "U":
-        return str(array.flat[0])
-    return ""
-
-
-def _class_names(variables: dict) -> Tuple[str, ...]:
-    meta = _fields(variables.get("meta"))
-    classes = _fields(meta.get("classes", variables.get("classes")))
+def _class_names(variables: Dict[str, Any]) -> Tuple[str, ...]:
+    meta = variables.get("meta")
+    holder = meta if isinstance(meta, dict) and "classes" in meta else variables
+    classes = holder.get("classes")
     for key in ("description", "name"):
-        entries = classes.get(key)
-        if isinstance(entries, np.ndarray) and entries.dtype == object:
-            return tuple(_text(entry) for entry in entries.flat)
+        names = classes.get(key) if isinstance(classes, dict) else None
+        if isinstance(names, list) and all(isinstance(n, str) for n in names):
+            return tuple(names)
     return ()
 
 
-def check_sizes(path: str) -> None:
-    """Raises ValueError where an array declares more than its bytes can hold."""
-    try:
-        with open(path, "rb") as file:
-            header = file.read(128)
-            order = {b"IM": "<", b"MI": ">"}.get(header[126:128])
-            if order is None:
-                raise ValueError("its header is damaged")
-            _Walker(order).walk_file(file)
-    except (ValueError, struct.error, zlib.error) as error:
-        raise ValueError(f"{path} is truncated or corrupt: {error}") from None
+def read_variables(path: str) -> Dict[str, Any]:
+    """Returns the variables of a MATLAB 5 file by name.
+
+    Numbers become arrays with MATLAB's shape, text str, cell arrays lists in MATLAB's
+    order, structs dicts (lists of dicts where they are arrays), anything else None.
+
+    Raises:
+      ValueError, struct.error, zlib.error: the file is truncated or corrupt.
+    """
+    with bounded_reader.open_reader(path) as file:
+        order = {b"IM": "<", b"MI": ">"}.get(bytes(file.take(128)[126:]))
+        if order is None:
+            raise ValueError(f"{path} is corrupt: its header is damaged")
+        reader = _MatlabReader(path, order)
+        return dict(reader.variables(file))
 
 
-class _Walker:
-    """Walks the arrays of a file, reads their headers and skips their numbers."""
+class _MatlabReader:
+    """Reads MATLAB's arrays; every size is checked against the bytes behind it."""
 
-    def __init__(self, order: str):
+    def __init__(self, path: str, order: str):
+        self._path = path
         self._order = order
         self._n_arrays = 0
-        self._n_numbers = 0
 
-    def walk_file(self, file) -> None:
-        while tag := file.read(8):
-            kind, n_bytes = struct.unpack(self._order + "II", tag)
-            element = _Stream(file, n_bytes)
-            stream = element
+    def variables(self, file: BoundedReader):
+        while file.remaining:
+            kind, data = self._element(file)
             if kind == _MI_COMPRESSED:
-                inflated = _Inflated(element)
-                kind, n_bytes = struct.unpack(self._order + "II", inflated.read(8))
-                stream = _Stream(inflated, n_bytes)
+                kind, data = self._element(self._inflated(data))
             if kind == _MI_MATRIX:
-                self._walk_array(stream, depth=0)
-            element.skip(element.remaining)
+                yield self._array(data, depth=0)
 
-    def _walk_array(self, stream: "_Stream", depth: int) -> None:
+    def _inflated(self, packed: BoundedReader) -> BoundedReader:
+        inflater = zlib.decompressobj()
+        data = inflater.decompress(packed.take(packed.remaining), _MAX_EXPANDED_BYTES)
+        return BoundedReader(memoryview(data), self._path)
+
+    def _element(self, reader: BoundedReader) -> Tuple[int, BoundedReader]:
+        """Returns the next data element's type and a reader of its bytes."""
+        word = self._unpack("I", reader)
+        kind, n_bytes = word & 0xFFFF, word >> 16
+        if n_bytes:  # a small element: tag and up to 4 bytes of data in 8
+            data = BoundedReader(reader.take(4), self._path)
+            return kind, BoundedReader(data.take(n_bytes), self._path)
+        n_bytes = self._unpack("I", reader)
+        data = BoundedReader(reader.take(n_bytes), self._path)
+        if kind != _MI_COMPRESSED:
+            reader.take(min(-n_bytes % 8, reader.remaining))
+        return kind, data
+
+    def _unpack(self, form: str, reader: BoundedReader) -> int:
+        form = self._order + form
+        return struct.unpack(form, reader.take(struct.calcsize(form)))[0]
+
+    def _array(self, reader: BoundedReader, depth: int) -> Tuple[str, Any]:
         self._n_arrays += 1
         if depth > _MAX_DEPTH or self._n_arrays > _MAX_ARRAYS:
-            raise ValueError("more or deeper arrays than any network has")
-        if stream.remaining == 0:
-            return  # an empty array
-        flags = struct.unpack_from(self._order + "I", self._data(stream, 8))[0]
-        dims = np.frombuffer(self._data(stream, 128), self._order + "i4").tolist()
-        self._data(stream, 256)  # the array's name
-        kind, n_items = flags & 0xFF, math.prod(dims)
-        if any(n < 0 for n in dims):
-            raise ValueError("an array has a negative dimension")
-        if kind in (_MX_CHAR, *_MX_NUMERIC):
-            self._walk_numbers(stream, n_items, n_parts=2 if flags & _COMPLEX else 1)
-        elif kind in (_MX_CELL, _MX_STRUCT, _MX_FUNCTION):
-            if n_items > _MAX_ARRAYS:
-                raise ValueError(f"an array declares {n_items} cells")
-            n_fields = self._n_fields(stream) if kind == _MX_STRUCT else 1
-            for _ in range(n_items * n_fields if kind != _MX_FUNCTION else 1):
-                _, n_bytes, n_padded = self._tag(stream)
-                self._walk_array(_Stream(stream, n_bytes), depth + 1)
-                stream.skip(n_padded - n_bytes)
-        else:
-            raise ValueError(f"it holds an object of MATLAB class {kind}")
-        stream.skip(stream.remaining)
+            raise self._corrupt("more or deeper arrays than any network has")
+        if not reader.remaining:
+            return "", np.empty((0, 0))
+        flags = self._unpack("I", self._element(reader)[1])
+        dims = self._numbers(*self._element(reader)).tolist()
+        name = self._text(*self._element(reader))
+        if len(dims) > 32 or any(not isinstance(n, int) or n < 0 for n in dims):
+            raise self._corrupt(f"an array of dimensions {dims[:8]}")
+        kind = flags & 0xFF
+        if kind == _MX_CELL:
+            return name, self._items(reader, math.prod(dims), depth)
+        if kind == _MX_STRUCT:
+            return name, self._structs(reader, math.prod(dims), depth)
+        if kind == _MX_CHAR:
+            return name, self._text(*self._element(reader))
+        if kind not in _MX_NUMERIC or flags & _COMPLEX:
+            return name, None
+        numbers = self._numbers(*self._element(reader))
+        if numbers.size != math.prod(dims):
+            raise self._corrupt(f"{dims} numbers declared, {numbers.size} there")
+        return name, numbers.reshape(dims, order="F")
 
-    def _walk_numbers(self, stream: "_Stream", n_items: int, n_parts: int) -> None:
-        for _ in range(n_parts):
-            kind, n_bytes, n_padded = self._tag(stream)
-            if kind not in _ITEM_BYTES:
-                raise ValueError(f"numbers of unknown type {kind}")
-            # A char array may be stored in UTF-8, fewer or more bytes than characters.
-            if kind != _MI_UTF8 and n_items * _ITEM_BYTES[kind] != n_bytes:
-                raise ValueError(f"{n_items} numbers declared in {n_bytes} bytes")
-            self._n_numbers += max(n_items, n_bytes if kind == _MI_UTF8 else 0)
-            if self._n_numbers > _MAX_NUMBERS:
-                raise ValueError("more numbers than any network of this kind has")
-            stream.skip(n_padded)
+    def _items(self, reader: BoundedReader, n_items: int, depth: int) -> List[Any]:
+        items = []
+        for _ in range(n_items):  # ends early, with an error, where the data do
+            kind, data = self._element(reader)
+            if kind != _MI_MATRIX:
+                raise self._corrupt(f"a cell of type {kind}")
+            items.append(self._array(data, depth + 1)[1])
+        return items
 
-    def _n_fields(self, stream: "_Stream") -> int:
-        name_bytes = struct.unpack(self._order + "i", self._data(stream, 4))[0]
-        names = self._data(stream, 2**16)
+    def _structs(self, reader: BoundedReader, n_items: int, depth: int) -> Any:
+        name_bytes = self._unpack("i", self._element(reader)[1])
+        packed = self._element(reader)[1]
         if not 0 < name_bytes <= 256:
-            raise ValueError(f"field names of {name_bytes} bytes")
-        return len(names) // name_bytes
+            raise self._corrupt(f"field names of {name_bytes} bytes")
+        names = []
+        while packed.remaining:
+            name = bytes(packed.take(name_bytes))
+            names.append(name.partition(b"\0")[0].decode("latin-1"))
+        if not names:
+            return {}
+        structs = []
+        for _ in range(n_items):
+            values = self._items(reader, len(names), depth)
+            structs.append(dict(zip(names, values)))
+        return structs[0] if len(structs) == 1 else structs
 
-    def _data(self, stream: "_Stream", limit: int) -> bytes:
-        _, n_bytes, n_padded = self._tag(stream)
-        if n_bytes > limit:
-            raise ValueError(f"{n_bytes} bytes where at most {limit} make sense")
-        return stream.read(n_padded)[:n_bytes]
+    def _numbers(self, kind: int, data: BoundedReader) -> np.ndarray:
+        if kind not in _DTYPES:
+            raise self._corrupt(f"numbers of type {kind}")
+        dtype = np.dtype(self._order + _DTYPES[kind])
+        return data.array(dtype, data.remaining // dtype.itemsize)
 
-    def _tag(self, stream: "_Stream") -> Tuple[int, int, int]:
-        """Returns data type, number of bytes, and bytes to the next tag."""
-        word = struct.unpack(self._order + "I", stream.read(4))[0]
-        if not word >> 16:
-            n_bytes = struct.unpack(self._order + "I", stream.read(4))[0]
-            return word, n_bytes, n_bytes + -n_bytes % 8
-        if word >> 16 > 4:
-            raise ValueError("a small element declares more than 4 bytes")
-        return word & 0xFFFF, word >> 16, 4  # data of up to 4 bytes, in place
+    def _text(self, kind: int, data: BoundedReader) -> str:
+        if kind not in _ENCODINGS:
+            raise self._corrupt(f"text of type {kind}")
+        encoding = _ENCODINGS[kind]
+        if encoding == "utf-16":
+            encoding += "-le" if self._order == "<" else "-be"
+        return bytes(data.take(data.remaining)).decode(encoding)
 
-
-class _Stream:
-    """The next `n_bytes` of another stream; ValueError where they are not there."""
-
-    def __init__(self, source, n_bytes: int):
-        self._source = source
-        self.remaining = n_bytes
-
-    def read(self, n_bytes: int) -> bytes:
-        if n_bytes > self.remaining:
-            raise ValueError(f"{n_bytes} bytes declared, {self.remaining} there")
-        data = self._source.read(n_bytes)
-        if len(data) != n_bytes:
-            raise ValueError("it ends inside an array")
-        self.remaining -= n_bytes
-        return data
-
-    def skip(self, n_bytes: int) -> None:
-        while n_bytes > 0:
-            n_bytes -= len(self.read(min(n_bytes, 2**20)))
-
-
-class _Inflated:
-    """The decompressed bytes of a stream."""
-
-    def __init__(self, packed: _Stream):
-        self._packed = packed
-        self._inflater = zlib.decompressobj()
-
-    def read(self, n_bytes: int) -> bytes:
-        data = bytearray()
-        while len(data) < n_bytes and not self._inflater.eof:
-            piece = self._inflater.unconsumed_tail
-            if not piece:
-                piece = self._packed.read(min(2**16, self._packed.remaining))
-                if not piece:
-                    break
-            data += self._inflater.decompress(piece, n_bytes - len(data))
-        return bytes(data)
+    def _corrupt(self, what: str) -> ValueError:
+        return ValueError(f"{self._path} is truncated or corrupt: {what}")

@@ -11,7 +11,7 @@ file cannot make this program import or call anything.
 import io
 import pickletools
 import zipfile
-from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 
@@ -76,19 +76,34 @@ def read_pytorch(path: str) -> SourceNetwork:
     )
 
 
+def read_legacy_entry(path: str, entry: str) -> Dict[str, np.ndarray]:
+    """Returns the tensors of one state dict of a training checkpoint by name.
+
+    Args:
+      path: a file of the format before PyTorch 1.6.
+      entry: key of the state dict among the checkpoint's entries, e.g. "model_state".
+
+    Raises ValueError as `read_pytorch`, or where there is no such entry.
+    """
+    tensors, storages = _read_legacy(path, entry)
+    return {key: _array(tensors[key], storages, f"{path}: {key}") for key in tensors}
+
+
+def _array(tensor: _Tensor, storages: Dict[str, np.ndarray], what: str) -> np.ndarray:
+    storage = storages[tensor.storage.key]
+    return bounded_reader.strided_view(
+        storage, tensor.offset, tensor.shape, tensor.strides, what
+    )
+
+
 def _state_dict_layers(
     tensors: Dict[str, _Tensor], storages: Dict[str, np.ndarray], path: str
 ) -> List[SourceLayer]:
     arrays: Dict[str, Dict[str, np.ndarray]] = {}
     for key, tensor in tensors.items():
         layer, _, kind = key.rpartition(".")
-        arrays.setdefault(layer, {})[kind] = bounded_reader.strided_view(
-            storages[tensor.storage.key],
-            tensor.offset,
-            tensor.shape,
-            tensor.strides,
-            f"{path}: {key}",
-        )
+        array = _array(tensor, storages, f"{path}: {key}")
+        arrays.setdefault(layer, {})[kind] = array
     for layer, kinds in arrays.items():
         if set(kinds) != {"weight", "bias"}:
             raise ValueError(
@@ -159,11 +174,15 @@ def _check_zip_entry(name: str, entry: zipfile.ZipInfo, path: str) -> None:
     parts = name.replace("\\", "/").split("/")
     if name.startswith(("/", "\\")) or ".." in parts or ":" in name:
         raise ValueError(f"{path} is not a PyTorch file: unsafe entry name {name!r}")
+    if entry.flag_bits & 1:
+        raise ValueError(f"{path} is not a PyTorch file: encrypted entry {name!r}")
     if entry.compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{path} is not a PyTorch file: compressed entry {name!r}")
 
 
-def _read_legacy(path: str) -> Tuple[Dict[str, _Tensor], Dict[str, np.ndarray]]:
+def _read_legacy(
+    path: str, entry: str = ""
+) -> Tuple[Dict[str, _Tensor], Dict[str, np.ndarray]]:
     with bounded_reader.open_reader(path) as reader:
         head = bytes(reader.take(min(reader.remaining, _MAX_PICKLE_BYTES)))
         stream = io.BytesIO(head)
@@ -174,9 +193,10 @@ def _read_legacy(path: str) -> Tuple[Dict[str, _Tensor], Dict[str, np.ndarray]]:
             raise ValueError(f"{path} is corrupt: unknown PyTorch protocol")
         if system.get("little_endian") is False:
             raise ValueError(f"{path} was written on a big-endian machine")
-        tensors = _tensors(_evaluate(stream, path), path)
+        state = _evaluate(stream, path)
+        tensors = _tensors(_expect_entry(state, entry, path) if entry else state, path)
         keys = _evaluate(stream, path)
-        declared = _storages_by_key(tensors)
+        declared = {t.storage.key: t.storage for t in _tensors_within(state)}
         if not isinstance(keys, list) or set(keys) != set(declared):
             raise ValueError(f"{path} is corrupt: its storages are not its tensors'")
         reader.position = stream.tell()
@@ -186,6 +206,21 @@ def _read_legacy(path: str) -> Tuple[Dict[str, _Tensor], Dict[str, np.ndarray]]:
                 raise ValueError(f"{path} is corrupt: storage {key!r} has another size")
             storages[key] = reader.array(declared[key].dtype, declared[key].n_items)
     return tensors, storages
+
+
+def _expect_entry(state: Any, entry: str, path: str) -> Any:
+    if not isinstance(state, dict) or entry not in state:
+        raise ValueError(f"{path} (PyTorch) has no entry {entry!r}")
+    return state[entry]
+
+
+def _tensors_within(value: Any) -> Iterator[_Tensor]:
+    """Yields every tensor of nested dicts, lists and tuples."""
+    if isinstance(value, _Tensor):
+        yield value
+    elif isinstance(value, (dict, list, tuple)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _tensors_within(item)
 
 
 def _storages_by_key(tensors: Dict[str, _Tensor]) -> Dict[str, _Storage]:
@@ -301,7 +336,9 @@ def _expect(value: Any, kind: type) -> Any:
 
 def _set_items(target: Any, pairs: List[Any]) -> None:
     for key, value in zip(pairs[::2], pairs[1::2]):
-        _expect(target, dict)[_expect(key, str)] = value
+        if not isinstance(key, (str, int)):
+            raise TypeError(f"a key of a dict is a {type(key).__name__}")
+        _expect(target, dict)[key] = value
 
 
 def _storage(identity: Any) -> _Storage:

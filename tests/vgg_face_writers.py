@@ -289,6 +289,10 @@ def write_caffe(path, layers, legacy=False):
 # --- Torch7 --------------------------------------------------------------------------
 
 
+class _LongStorage(list):
+    """Saved as torch.LongStorage."""
+
+
 class Torch7Writer:
     """torch.save of Torch7, binary mode."""
 
@@ -321,6 +325,9 @@ class Torch7Writer:
                 self.value(item)
         elif isinstance(value, np.ndarray):
             self._tensor(value)
+        elif isinstance(value, _LongStorage):
+            self._begin_class("torch.LongStorage")
+            self.pack(f"q{len(value)}q", len(value), *value)
         else:
             class_name, fields = value
             self._begin_class(class_name)
@@ -352,29 +359,40 @@ class Torch7Writer:
         self._file.write(array.astype("<f4").tobytes())
 
 
+def _torch7_layer(name, kernel, bias, matrices):
+    geometry = {f"{key}{axis}": 1 for key in ("d", "pad") for axis in "WH"}
+    geometry.update(kW=3, kH=3)
+    empty = np.empty(0, "f4")
+    fields = {"weight": kernel, "bias": bias, "gradWeight": empty, "gradBias": empty}
+    fields.update(_type="torch.FloatTensor", train=False)
+    if name.startswith("fc"):
+        return "nn.Linear", fields
+    fields.update(geometry, nInputPlane=kernel.shape[1], nOutputPlane=kernel.shape[0])
+    if matrices:
+        fields["weight"] = kernel.reshape(len(kernel), -1)
+        return "nn.SpatialConvolutionMM", fields
+    return "nn.SpatialConvolution", fields
+
+
 def write_torch7(path, layers, matrices=True):
     """VGG_FACE.t7: SpatialConvolutionMM (filters as matrices) or SpatialConvolution."""
-    empty = np.empty(0, "f4")
+    pool = {"kW": 2, "kH": 2, "dW": 2, "dH": 2, "padW": 0, "padH": 0}
+    pool.update(ceil_mode=False, indices=np.empty(0, "f4"))
+    relu = ("nn.ReLU", {"inplace": True, "threshold": 0, "val": 0})
+    ends = [f"conv{block}_{n}" for block, n in enumerate(BLOCK_LENGTHS, 1)]
     modules = []
     for name, kernel, bias in layers:
-        if name == "fc6":
-            modules.append(("nn.View", {"numElements": kernel.shape[1]}))
-        if name.startswith("fc"):
-            kind = "nn.Linear"
-        elif matrices:
-            kind = "nn.SpatialConvolutionMM"
-            kernel = kernel.reshape(len(kernel), -1)
-        else:
-            kind = "nn.SpatialConvolution"
-        fields = {"weight": kernel, "bias": bias, "gradWeight": empty, "kW": 3}
-        modules.append((kind, {**fields, "_type": "torch.FloatTensor", "dW": 1}))
-        modules.append(("nn.ReLU", {"inplace": True, "threshold": 0, "val": 0}))
-        if name.startswith("fc"):
+        modules += [_torch7_layer(name, kernel, bias, matrices), relu]
+        if name in ends:
+            modules.append(("nn.SpatialMaxPooling", pool))
+        if name == "conv5_3":
+            modules.append(("nn.View", {"numElements": -1, "size": _LongStorage([-1])}))
+        if name in ("fc6", "fc7"):
             modules.append(("nn.Dropout", {"p": 0.5, "train": False}))
-    modules.append(("nn.SoftMax", {"output": empty}))
+    modules[-1] = ("nn.SoftMax", {"output": np.empty(0, "f4")})
     table = {i + 1: module for i, module in enumerate(modules)}
     with open(path, "wb") as file:
-        net = ("nn.Sequential", {"modules": table, "train": False, "gradInput": empty})
+        net = ("nn.Sequential", {"modules": table, "train": False})
         Torch7Writer(file).value(net)
 
 
