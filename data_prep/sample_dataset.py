@@ -35,14 +35,15 @@ from PIL import Image
 from data_prep import sample_faces, sample_traits, sample_voices
 
 FORMAT_VERSION = 1
-FRAME_PX, FRAMES_PER_SEC = 240, 12
-PHOTO_PX, PHOTOS_PER_PERSON = 320, 3
+FRAME_PX, FRAMES_PER_SEC = 240, 10
+PHOTO_PX, PHOTOS_PER_PERSON = 256, 3
 NORMALIZED_PX, NORMALIZED_EYE_DISTANCE_PX = 224, 55.0
 NORMALIZED_EYES_X_PX, NORMALIZED_EYES_Y_PX = 112.0, 95.0
 
 _MARKER = "sample_people.json"
-_PHOTO_UNIT_PX, _VIDEO_UNIT_PX = 84.0, 56.0
+_PHOTO_UNIT_PX, _VIDEO_UNIT_PX = 72.0, 52.0
 _MOUTH_STATES = (0.0, 0.09, 0.20)
+_MARGIN_PX = 14
 _VIDEO_BIT_RATE = 400_000
 
 
@@ -150,9 +151,7 @@ def _write_person(
     """All files of one person; rows for the manifests and the truth."""
     truth = {**dataclasses.asdict(person), "photographs": {}}
     faces = _write_photographs(person, config, folder, truth["photographs"])
-    mouths = [
-        sample_faces.build(person, _VIDEO_UNIT_PX, opening) for opening in _MOUTH_STATES
-    ]
+    mouths = sample_faces.build(person, _VIDEO_UNIT_PX, _MOUTH_STATES)
     clips = [
         _write_clip(person, mouths, k, config, folder)
         for k in range(config.clips_per_person)
@@ -178,7 +177,7 @@ def _write_photographs(
     folder: pathlib.Path,
     truth: dict,
 ) -> list[dict]:
-    face = sample_faces.build(person, _PHOTO_UNIT_PX)
+    (face,) = sample_faces.build(person, _PHOTO_UNIT_PX)
     normalized = f"faces/{person.speaker_id}_normalized.png"
     image, points = sample_faces.render(face, _normalized_view(), _white_wall())
     Image.fromarray(image).save(folder / normalized)
@@ -214,8 +213,8 @@ def _normalized_view() -> sample_faces.View:
         centre_y_px=NORMALIZED_EYES_Y_PX,
         light_azimuth=0.0,
         light_elevation=25.0,
-        light_strength=0.85,
-        fill_strength=0.75,
+        light_strength=0.72,
+        fill_strength=0.6,
     )
 
 
@@ -227,9 +226,9 @@ def _photo_view(rng: np.random.Generator) -> sample_faces.View:
     return sample_faces.View(
         width_px=PHOTO_PX,
         height_px=PHOTO_PX,
-        eye_distance_px=rng.uniform(50, 60),
-        centre_x_px=PHOTO_PX / 2 + rng.uniform(-14, 14),
-        centre_y_px=PHOTO_PX * 0.44 + rng.uniform(-10, 10),
+        eye_distance_px=rng.uniform(44, 52),
+        centre_x_px=PHOTO_PX / 2 + rng.uniform(-10, 10),
+        centre_y_px=PHOTO_PX * 0.44 + rng.uniform(-7, 7),
         roll=rng.uniform(-5, 5),
         yaw=rng.uniform(-9, 9),
         pitch=rng.uniform(-4, 4),
@@ -257,7 +256,7 @@ def _write_clip(
     waveform, text = sample_voices.speak_clip(person, k, config.seed)
     rng = sample_traits.generator(config.seed, person.speaker_id, "video", k)
     view = _video_view(rng)
-    heads = [_cut_out(mouth, view) for mouth in mouths]
+    heads = [_cut_out(p) for p in sample_faces.photograph(mouths, _padded(view))]
     wall = sample_faces.draw_background(rng, FRAME_PX, FRAME_PX)
     wall = Image.fromarray(sample_faces.to_srgb(wall))
     frames = _animate(heads, wall, _loudness(waveform), rng)
@@ -290,13 +289,11 @@ def _video_view(rng: np.random.Generator) -> sample_faces.View:
     )
 
 
-def _cut_out(face: sample_faces.Face, view: sample_faces.View) -> Image.Image:
-    """The lit head on a transparent ground."""
-    placed = sample_faces.place(face.lit(view), face, view)
-    cover = np.clip(placed[..., 3:], 1e-4, 1)
-    colour = sample_faces.to_srgb(placed[..., :3] / cover)
-    alpha = np.rint(255 * placed[..., 3:].clip(0, 1)).astype(np.uint8)
-    return Image.fromarray(np.concatenate([colour, alpha], -1), "RGBA")
+def _cut_out(picture: np.ndarray) -> Image.Image:
+    """A premultiplied picture [h, w, 4] as an image on a transparent ground."""
+    colour = sample_faces.to_srgb(picture[..., :3] / np.clip(picture[..., 3:], 1e-4, 1))
+    alpha = np.rint(255 * picture[..., 3:].clip(0, 1)).astype(np.uint8)
+    return Image.fromarray(np.concatenate([colour, alpha], -1))
 
 
 def _loudness(waveform: np.ndarray) -> np.ndarray:
@@ -318,7 +315,7 @@ def _animate(heads, wall: Image.Image, loudness: np.ndarray, rng: np.random.Gene
         )
         head = heads[min(int(level * len(heads)), len(heads) - 1)]
         head = head.transform(
-            head.size,
+            wall.size,
             Image.Transform.AFFINE,
             _sway_matrix(1.2 * sway[0], 2.0 * sway[1], 1.4 * sway[2]),
             Image.Resampling.BILINEAR,
@@ -328,13 +325,25 @@ def _animate(heads, wall: Image.Image, loudness: np.ndarray, rng: np.random.Gene
         yield np.asarray(frame)
 
 
+def _padded(view: sample_faces.View) -> sample_faces.View:
+    """The view with a margin all round, for the head to sway in."""
+    return dataclasses.replace(
+        view,
+        width_px=view.width_px + 2 * _MARGIN_PX,
+        height_px=view.height_px + 2 * _MARGIN_PX,
+        centre_x_px=view.centre_x_px + _MARGIN_PX,
+        centre_y_px=view.centre_y_px + _MARGIN_PX,
+    )
+
+
 def _sway_matrix(degrees: float, dx_px: float, dy_px: float) -> tuple:
-    """Rotation about the bottom of the frame, then a shift."""
+    """From a frame's pixels to the padded picture: rotation about the neck, shift."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    x, y = FRAME_PX / 2, FRAME_PX
-    scale = 0.985  # keeps the frame's lower edge covered by the shoulders
-    a, b, d, e = scale * c, scale * s, -scale * s, scale * c
-    return (a, b, x - a * x - b * y - dx_px, d, e, y - d * x - e * y - dy_px - 2.0)
+    x, y = FRAME_PX / 2, FRAME_PX * 0.8
+    return (
+        *(c, s, x - c * x - s * y - dx_px + _MARGIN_PX),
+        *(-s, c, y + s * x - c * y - dy_px + _MARGIN_PX),
+    )
 
 
 def _write_mp4(path: pathlib.Path, frames, waveform: np.ndarray) -> None:
@@ -344,6 +353,8 @@ def _write_mp4(path: pathlib.Path, frames, waveform: np.ndarray) -> None:
         video.pix_fmt = "yuv420p"
         video.bit_rate = _VIDEO_BIT_RATE
         video.thread_count = 1
+        if video.codec.name == "libx264":
+            video.options = {"preset": "veryfast"}
         sound = container.add_stream("aac", rate=sample_voices.SAMPLE_RATE_HZ)
         sound.layout = "mono"
         for pixels in frames:

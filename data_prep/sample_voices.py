@@ -215,11 +215,11 @@ def _call(
 
 
 def _link_data(source: pathlib.Path, target: pathlib.Path, variant: str) -> None:
-    """A data folder like the wheel's, with one voice variant `person` of our own."""
+    """The wheel's data for English, with one voice variant `person` of our own."""
     (target / "voices" / "!v").mkdir(parents=True)
     (target / "voices" / "!v" / "person").write_text(variant)
     for entry in source.iterdir():
-        if entry.name != "voices":
+        if entry.name == "en_dict" or not entry.name.endswith(("_dict", "voices")):
             (target / entry.name).symlink_to(entry)
 
 
