@@ -5,7 +5,7 @@ import csv
 import io
 import json
 import pathlib
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +23,7 @@ MAX_STATISTICS = 50_000
 
 def write_dataset(
     output_dir: str,
-    work: WorkFolder,
+    works: Sequence[WorkFolder],
     kind: str,
     config: Dict[str, Any],
     n_shards: int,
@@ -31,16 +31,19 @@ def write_dataset(
 ) -> records.DatasetInfo:
     """Writes the shards of every split and, last of all, `dataset.json`.
 
+    Args:
+      output_dir: where to.
+      works: finished work, whose records follow each other.
+      kind: 'voice' or 'face'.
+      config: what the data were made with.
+      n_shards: shards of each split; 0 makes them about 256 MB large.
+      mean_landmarks: [68, 2], of a face data set.
+
     Raises:
-      ValueError: no clip survived.
+      OSError: the disk is full.
     """
     folder = pathlib.Path(output_dir)
-    chunks = _Chunks(work)
-    if not chunks.n_records:
-        raise ValueError(
-            f"no clip of {chunks.n_clips} gave a record ({chunks.reasons()}); see "
-            f"{folder / 'quarantine.csv'}"
-        )
+    chunks = _Chunks(works)
     try:
         splits = {
             split: _write_split(folder, chunks, split, n_shards)
@@ -63,11 +66,41 @@ def write_dataset(
     return info
 
 
-def write_report(output_dir: str, works: List[WorkFolder], wall_secs: float) -> dict:
+def require_records(output_dir: str, work: WorkFolder) -> None:
+    """Raises a ValueError with all reasons if no clip gave a record."""
+    n_rejected = collections.Counter()
+    for chunk in map(work.load, sorted(work.done())):
+        if chunk.records:
+            return
+        n_rejected.update(rejection.reason for rejection in chunk.rejections)
+    reasons = ", ".join(f"{reason} {n}" for reason, n in n_rejected.most_common())
+    raise ValueError(
+        f"none of {sum(n_rejected.values())} clips gave a record ({reasons}); see "
+        f"{pathlib.Path(output_dir) / 'quarantine.csv'}"
+    )
+
+
+def write_report(
+    output_dir: str,
+    works: Sequence[WorkFolder],
+    wall_secs: float,
+    passes: Sequence[WorkFolder] = (),
+) -> dict:
     """Writes `report.json` (counts by stage, split and reason, and speed) and
-    `quarantine.csv` (clip_id, stage, reason, detail); returns the report."""
+    `quarantine.csv` (clip_id, stage, reason, detail).
+
+    Args:
+      output_dir: where to.
+      works: finished work, in order.
+      wall_secs: how long this run took.
+      passes: those of `works` that took clips of another one further, rejecting none:
+        their clips are counted already.
+
+    Returns:
+      The report.
+    """
     folder = pathlib.Path(output_dir)
-    report, rejections = _summarize(works)
+    report, rejections = _summarize(works, passes)
     report["wall_secs_of_last_run"] = round(wall_secs, 2)
     text = io.StringIO()
     writer = csv.writer(text)
@@ -81,31 +114,23 @@ def write_report(output_dir: str, works: List[WorkFolder], wall_secs: float) -> 
 
 
 class _Chunks:
-    """The finished chunks of a job, read one at a time, with their totals."""
+    """The finished chunks of a job, read one at a time, and the size of each record."""
 
-    def __init__(self, work: WorkFolder):
-        self._work = work
-        self._indices = sorted(work.done())
-        self.sizes = collections.defaultdict(list)  # bytes of each record
+    def __init__(self, works: Sequence[WorkFolder]):
+        self._places = [(work, i) for work in works for i in sorted(work.done())]
+        self.sizes = collections.defaultdict(list)
         self.recognizer: Dict[str, Any] = {}
-        self._reasons = collections.Counter()
         for chunk in self:
             self.sizes[chunk.split] += [len(record) for record in chunk.records]
             self.recognizer = chunk.recognizer
-            self._reasons.update(r.reason for r in chunk.rejections)
-        self.n_records = sum(map(len, self.sizes.values()))
-        self.n_clips = self.n_records + sum(self._reasons.values())
 
     def __iter__(self) -> Iterator[ChunkResult]:
-        return map(self._work.load, self._indices)
+        return (work.load(index) for work, index in self._places)
 
     def records(self, split: str) -> Iterator[bytes]:
         for chunk in self:
             if chunk.split == split:
                 yield from chunk.records
-
-    def reasons(self) -> str:
-        return ", ".join(f"{r} {n}" for r, n in self._reasons.most_common())
 
 
 def _write_split(
@@ -144,7 +169,7 @@ def _feature(record: bytes) -> np.ndarray:
     return np.array(feature.float_list.value, np.float32)
 
 
-def _summarize(works: List[WorkFolder]):
+def _summarize(works: Sequence[WorkFolder], passes: Sequence[WorkFolder]):
     stages: Dict[str, dict] = {}
     splits: Dict[str, dict] = {}
     rejections = []
@@ -156,10 +181,8 @@ def _summarize(works: List[WorkFolder]):
                 rejected = stages[rejection.stage]["rejected"]
                 rejected[rejection.reason] = rejected.get(rejection.reason, 0) + 1
             rejections += chunk.rejections
-            if work is works[0]:
+            if work not in passes and chunk.split:
                 _add_split(splits, chunk)
-            else:
-                splits[chunk.split]["records"] -= len(chunk.rejections)
     for total in stages.values():
         secs = total["busy_secs"] = round(total["busy_secs"], 3)
         total["clips_per_sec"] = round(total["in"] / secs, 3) if secs else None
@@ -183,6 +206,5 @@ def _add_stage(stages: Dict[str, dict], counts: Dict[str, Any]) -> None:
 
 def _add_split(splits: Dict[str, dict], chunk: ChunkResult) -> None:
     total = splits.setdefault(chunk.split, {"clips": 0, "records": 0})
-    n_records = len(chunk.records)
-    total["clips"] += n_records + len(chunk.rejections)
-    total["records"] += n_records
+    total["clips"] += len(chunk.records) + len(chunk.rejections)
+    total["records"] += len(chunk.records)

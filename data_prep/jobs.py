@@ -25,17 +25,18 @@ def build_voice_records(options: JobOptions, voice: VoiceOptions) -> Dict[str, A
       FileNotFoundError, ValueError, OSError: one line on what is wrong with the flags,
         the manifest, the output folder or the disk.
     """
-    clips = _read_clips(options, manifest.VOICE_COLUMNS)
-    job = _job_of(options, clips, "voice", dataclasses.asdict(voice))
+    clips = read_clips(options, manifest.VOICE_COLUMNS)
+    job = job_of(options, clips, "voice", dataclasses.asdict(voice))
     if is_finished(options.output_dir, job):
-        return _report_of(options.output_dir)
+        return report_of(options.output_dir)
     begin = time.time()
-    work = _start(options, job, plan_by_clip(clips, options.clips_per_chunk))
+    work = WorkFolder(pathlib.Path(options.output_dir) / WORK_DIR)
+    work.start(job, plan_by_clip(clips, options.clips_per_chunk))
 
-    with _quiet_imports():
+    with quiet_imports():
         from data_prep import dataset_writer, pipeline, voice_stages
 
-        recognizer = _recognizer_info(options)
+        recognizer = recognizer_info(options)
     pipeline.run_stages(
         work,
         voice_stages.voice_stages(
@@ -51,11 +52,12 @@ def build_voice_records(options: JobOptions, voice: VoiceOptions) -> Dict[str, A
     report = dataset_writer.write_report(
         options.output_dir, [work], time.time() - begin
     )
+    dataset_writer.require_records(options.output_dir, work)
     dataset_writer.write_dataset(
-        options.output_dir, work, "voice", job, options.n_shards
+        options.output_dir, [work], "voice", job, options.n_shards
     )
     work.remove()
-    _print_report(options.output_dir, report)
+    print_report(options.output_dir, report)
     return report
 
 
@@ -88,10 +90,8 @@ def is_finished(output_dir: str, job: Dict[str, Any]) -> bool:
     return True
 
 
-def _read_clips(options: JobOptions, required: Sequence[str]) -> List[Clip]:
-    for name in ("manifest", "output_dir"):
-        if not getattr(options, name):
-            raise ValueError(f"--{name} is required")
+def read_clips(options: JobOptions, required: Sequence[str]) -> List[Clip]:
+    """Reads the manifest; raises ValueError if it or an option is wrong."""
     if options.clips_per_chunk < 1:
         raise ValueError("--clips_per_chunk must be at least 1")
     if os.path.exists(options.output_dir) and not os.path.isdir(options.output_dir):
@@ -99,7 +99,7 @@ def _read_clips(options: JobOptions, required: Sequence[str]) -> List[Clip]:
     return manifest.read_manifest(options.manifest, options.media_dir, required)
 
 
-def _job_of(
+def job_of(
     options: JobOptions, clips: Sequence[Clip], kind: str, extra: Dict[str, Any]
 ) -> Dict[str, Any]:
     """What decides the records; the same job may be resumed, another is refused."""
@@ -117,14 +117,8 @@ def _job_of(
     }
 
 
-def _start(options: JobOptions, job: Dict[str, Any], chunks) -> WorkFolder:
-    work = WorkFolder(pathlib.Path(options.output_dir) / WORK_DIR)
-    work.start(job, chunks)
-    return work
-
-
 @contextlib.contextmanager
-def _quiet_imports() -> Iterator[None]:
+def quiet_imports() -> Iterator[None]:
     """Beam warns of Google clients that are not installed; nobody needs them here."""
     logging.disable(logging.WARNING)
     try:
@@ -133,8 +127,11 @@ def _quiet_imports() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def _recognizer_info(options: JobOptions) -> Dict[str, Any]:
-    """Loads the recognizer once here, so that wrong weights end the job at once."""
+def recognizer_info(options: JobOptions) -> Dict[str, Any]:
+    """Name, dimension and checksum of the recognizer.
+
+    Loads the recognizer once here, so that wrong weights end the job at once.
+    """
     from data_prep import voice_stages
 
     recognizer = voice_stages.load_recognizer(
@@ -147,11 +144,13 @@ def _recognizer_info(options: JobOptions) -> Dict[str, Any]:
     }
 
 
-def _report_of(output_dir: str) -> Dict[str, Any]:
+def report_of(output_dir: str) -> Dict[str, Any]:
+    """Reads `report.json`."""
     return json.loads((pathlib.Path(output_dir) / "report.json").read_text())
 
 
-def _print_report(output_dir: str, report: Dict[str, Any]) -> None:
+def print_report(output_dir: str, report: Dict[str, Any]) -> None:
+    """Says in a few lines what became of the clips."""
     splits = ", ".join(f"{s} {n['records']}" for s, n in report["splits"].items())
     n_records, n_clips = report["records"], report["clips"]
     print(f"{output_dir}: {n_records} records of {n_clips} clips ({splits})")

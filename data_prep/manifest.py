@@ -64,7 +64,12 @@ class Clip:
     @property
     def sort_key(self) -> str:
         """Hex SHA-256 of the clip id: the record order, fixed and well mixed."""
-        return hashlib.sha256(self.clip_id.encode("utf-8")).hexdigest()
+        return hash_of(self.clip_id)
+
+
+def hash_of(name: str) -> str:
+    """Hex SHA-256 of a name: the same on every machine, unlike Python's `hash`."""
+    return hashlib.sha256(name.encode("utf-8")).hexdigest()
 
 
 def read_manifest(
@@ -152,8 +157,7 @@ def hash_split(
     test_fraction: float = TEST_FRACTION,
 ) -> str:
     """The split of a speaker: a function of the SHA-256 of its id alone."""
-    digest = hashlib.sha256(speaker_id.encode("utf-8")).digest()
-    position = int.from_bytes(digest[:8], "big") / 2**64
+    position = int(hash_of(speaker_id)[:16], 16) / 2**64
     if position < test_fraction:
         return "test"
     return "val" if position < test_fraction + val_fraction else "train"

@@ -3,23 +3,20 @@
 import dataclasses
 from typing import Literal
 
-from speech2face.config import option
+from speech2face.config import option, required
 
 
 @dataclasses.dataclass(frozen=True)
 class JobOptions:
     """What both builders ask for: inputs, output, recognizer, and how to run."""
 
-    manifest: str = option(
-        "", "CSV with one clip a row (columns: data_prep/manifest.py). Required."
+    manifest: str = required("CSV, one clip a row (columns: data_prep/manifest.py).")
+    output_dir: str = required(
+        "Folder for the shards, dataset.json, report.json and quarantine.csv; on a "
+        "cluster, one that every worker sees."
     )
     media_dir: str = option(
         "", "Folder that paths in the manifest are relative to; '' is the manifest's."
-    )
-    output_dir: str = option(
-        "",
-        "Folder for the shards, dataset.json, report.json and quarantine.csv; on a "
-        "cluster, one that every worker sees. Required.",
     )
     recognizer: Literal["vgg_face", "dlib"] = option(
         "vgg_face", "Makes the face features (Sec. 3: VGG-Face fc7)."
@@ -52,4 +49,58 @@ class VoiceOptions:
     )
     max_audio_secs: float = option(
         6.0, "Keep this much of a clip's sound (Sec. 3: 6 s); 0 keeps all."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class FaceOptions:
+    """What only face records need."""
+
+    filter_faces: bool = option(
+        True, "Leave out photographs that are not frontal, neutral, sharp, coloured."
+    )
+    min_photographs: int = option(
+        3, "Average the faces of an identity with this many photographs; 0 never."
+    )
+    n_morphs: int = option(
+        0, "Random morphs between near neighbours, added to the training split."
+    )
+    morph_neighbours: int = option(
+        20, "Nearest faces among which the partner of a morph is drawn."
+    )
+    morph_seed: int = option(0, "Decides which faces are morphed, and how far.")
+
+
+@dataclasses.dataclass(frozen=True)
+class FilterOptions:
+    """Which photographs are good enough (`data_prep.face_normalization.measure`).
+
+    The limits are not in the papers: they follow from the spread of these measures in
+    frontal studio portraits and in face crops from videos.
+    """
+
+    max_yaw: float = option(
+        0.15, "Nose tip off the middle of the eyes, in eye distances."
+    )
+    min_pitch: float = option(0.32, "Eyes to nose by eyes to chin; less looks up.")
+    max_pitch: float = option(0.48, "Eyes to nose by eyes to chin; more looks down.")
+    max_roll_degrees: float = option(30.0, "Tilt of the head; less is undone.")
+    max_mouth_opening: float = option(
+        0.12, "Gap between the inner lips, in eye distances."
+    )
+    max_mouth_width: float = option(1.02, "Mouth width in eye distances; more smiles.")
+    max_corner_lift: float = option(
+        0.07, "Mouth corners above the mouth's middle, in eye distances; more smiles."
+    )
+    min_eye_distance_px: float = option(30.0, "Eye distance in the photograph.")
+    min_sharpness: float = option(
+        12.0, "Variance of the Laplacian in the 224 px crop's middle; less is blurred."
+    )
+    min_chroma: float = option(
+        9.0, "Mean difference of the largest and smallest colour; less is monochrome."
+    )
+    max_bridge_edge: float = option(
+        0.0,
+        "Strongest horizontal edge on the bridge of the nose, as a share of the "
+        "face's contrast; more wears glasses. A weak sign: 0 does not ask.",
     )

@@ -50,6 +50,7 @@ class Item:
     """A clip on its way: what the stages have made of it, or why it was rejected."""
 
     clip: Clip
+    chunk_index: int = 0
     values: Dict[str, Any] = dataclasses.field(default_factory=dict)
     rejection: Optional[Rejection] = None
 
@@ -130,7 +131,7 @@ def result_of(chunk: Chunk, recognizer: Dict[str, Any]) -> ChunkResult:
     """What is kept of a finished chunk."""
     return ChunkResult(
         index=chunk.index,
-        split=chunk.items[0].clip.split,
+        split=chunk.items[0].clip.split if chunk.items else "",
         stages=chunk.stages,
         rejections=[item.rejection for item in chunk.items if item.rejection],
         recognizer=recognizer,
@@ -233,7 +234,7 @@ def _pending_chunks(work_path: str) -> Iterator[Tuple[int, List[Clip]]]:
 
 
 def _open_chunk(index: int, clips: List[Clip]) -> Chunk:
-    return Chunk(index, [Item(clip) for clip in clips])
+    return Chunk(index, [Item(clip, index) for clip in clips])
 
 
 def _runner(beam_options: str, n_workers: int):

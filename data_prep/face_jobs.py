@@ -1,0 +1,132 @@
+"""The face record job: two passes over the photographs, morphs, contact sheets."""
+
+import dataclasses
+import pathlib
+import time
+from typing import Any, Dict, List, Sequence
+
+import numpy as np
+
+from data_prep import jobs, manifest
+from data_prep.manifest import Clip
+from data_prep.options import FaceOptions, FilterOptions, JobOptions
+from data_prep.work_folder import WorkFolder
+
+
+def build_face_records(
+    options: JobOptions, face: FaceOptions, limits: FilterOptions
+) -> Dict[str, Any]:
+    """Builds a face data set in `options.output_dir`; returns its report.
+
+    Raises:
+      FileNotFoundError, ValueError, OSError: one line on what is wrong with the flags,
+        the manifest, the output folder or the disk.
+    """
+    clips = jobs.read_clips(options, manifest.FACE_COLUMNS)
+    extra = {**dataclasses.asdict(face), **dataclasses.asdict(limits)}
+    job = jobs.job_of(options, clips, "face", extra)
+    if jobs.is_finished(options.output_dir, job):
+        return jobs.report_of(options.output_dir)
+    begin = time.time()
+    folder = pathlib.Path(options.output_dir) / jobs.WORK_DIR
+    first = WorkFolder(folder)
+    first.start(job, plan_by_speaker(clips, options.clips_per_chunk))
+
+    with jobs.quiet_imports():
+        from data_prep import dataset_writer, face_stages, pipeline
+
+        recognizer = jobs.recognizer_info(options)
+
+    def run(work: WorkFolder, stages, description: str) -> None:
+        pipeline.run_stages(
+            work,
+            stages,
+            recognizer,
+            options.n_workers,
+            options.beam_options,
+            description,
+        )
+
+    weights = options.vgg_face_weights
+    kept_limits = limits if face.filter_faces else None
+    run(
+        first,
+        face_stages.first_pass(options.recognizer, weights, kept_limits),
+        "photographs",
+    )
+    dataset_writer.write_report(options.output_dir, [first], time.time() - begin)
+    dataset_writer.require_records(options.output_dir, first)
+
+    mean_landmarks = mean_shape(first)
+    second = WorkFolder(folder / "textures")
+    second.start(job, _kept_clips(first))
+    warp = face_stages.WarpTextures(str(folder), mean_landmarks, face.min_photographs)
+    run(second, [warp], "textures")
+
+    works = [second]
+    if face.n_morphs:
+        from data_prep import morphs
+
+        third = WorkFolder(folder / "morphs")
+        third.start(job, morphs.plan(second, face, options.clips_per_chunk))
+        stages = morphs.stages(
+            str(second.path), mean_landmarks, options.recognizer, weights
+        )
+        run(third, stages, "morphs")
+        works.append(third)
+
+    report = dataset_writer.write_report(
+        options.output_dir,
+        [first, *works],
+        time.time() - begin,
+        passes=[second],
+    )
+    from data_prep import contact_sheets
+
+    contact_sheets.write_all(options.output_dir, works, first)
+    dataset_writer.write_dataset(
+        options.output_dir, works, "face", job, options.n_shards, mean_landmarks
+    )
+    first.remove()
+    jobs.print_report(options.output_dir, report)
+    return report
+
+
+def plan_by_speaker(clips: Sequence[Clip], clips_per_chunk: int) -> List[List[Clip]]:
+    """Chunks of one split each that never part the photographs of one speaker."""
+    groups: Dict[Any, List[Clip]] = {}
+    for clip in sorted(clips, key=lambda clip: clip.sort_key):
+        key = (manifest.SPLITS.index(clip.split), manifest.hash_of(clip.speaker_id))
+        groups.setdefault(key, []).append(clip)
+    chunks: List[List[Clip]] = []
+    for key in sorted(groups):
+        group = groups[key]
+        same_split = chunks and chunks[-1][0].split == group[0].split
+        if same_split and len(chunks[-1]) + len(group) <= clips_per_chunk:
+            chunks[-1] += group
+        else:
+            chunks.append(group)
+    return chunks
+
+
+def mean_shape(work: WorkFolder) -> np.ndarray:
+    """Mean landmarks [68, 2] over the training split, or over all if it is empty."""
+    from speech2face import records
+
+    by_split: Dict[str, List[np.ndarray]] = {}
+    for index in sorted(work.done()):
+        chunk = work.load(index)
+        for record in chunk.records:
+            landmarks = records.decode_face_example(record).landmarks
+            by_split.setdefault(chunk.split, []).append(landmarks)
+    split = next(split for split in manifest.SPLITS if split in by_split)
+    return np.mean(by_split[split], axis=0, dtype=np.float64).astype(np.float32)
+
+
+def _kept_clips(work: WorkFolder) -> List[List[Clip]]:
+    """The clips of each chunk that passed, chunk by chunk."""
+    kept = []
+    for index, clips in work.chunks():
+        rejected = {r.clip_id for r in work.load(index).rejections}
+        kept.append([clip for clip in clips if clip.clip_id not in rejected])
+    return kept
