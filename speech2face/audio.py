@@ -199,12 +199,14 @@ def _decode(path: str, start_secs: float, end_secs: Optional[float]):
                 raise ValueError(f"{path} has no audio track")
             stream = container.streams.audio[0]
             blocks = _decode_blocks(container, stream, start_secs, end_secs)
-            silence = np.zeros([1, 0], np.float32)
-            samples = np.concatenate(blocks, axis=1) if blocks else silence
-            return samples, stream.codec_context.sample_rate
+            # Only now: HE-AAC doubles the rate that the file declares.
+            rate_hz = stream.codec_context.sample_rate
     except av.error.FFmpegError as error:
         reason = error.strerror or type(error).__name__
         raise ValueError(f"{path} is unreadable as audio or video: {reason}") from None
+    if not blocks:
+        return np.zeros([1, 0], np.float32), rate_hz
+    return np.concatenate(blocks, axis=1), rate_hz
 
 
 def _decode_blocks(
