@@ -61,7 +61,7 @@ def run(main: Callable[..., Any], *config_types: type) -> None:
     What a user can get wrong (ValueError, OSError) ends in one line on standard
     error and exit status 1; a bug keeps its traceback.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for config_type in config_types:
         define(config_type)
     app.run(lambda argv: _run_quietly(main, config_types, argv))
