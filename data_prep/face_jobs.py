@@ -12,6 +12,9 @@ from data_prep.manifest import Clip
 from data_prep.options import FaceOptions, FilterOptions, JobOptions
 from data_prep.work_folder import WorkFolder
 
+# A texture takes 0.04 s: fewer than these are done before new workers have started.
+SMALL_JOB = 1000
+
 
 def build_face_records(
     options: JobOptions, face: FaceOptions, limits: FilterOptions
@@ -37,14 +40,9 @@ def build_face_records(
 
         recognizer = jobs.recognizer_info(options)
 
-    def run(work: WorkFolder, stages, description: str) -> None:
+    def run(work: WorkFolder, stages, description: str, n_workers: int) -> None:
         pipeline.run_stages(
-            work,
-            stages,
-            recognizer,
-            options.n_workers,
-            options.beam_options,
-            description,
+            work, stages, recognizer, n_workers, options.beam_options, description
         )
 
     weights = options.vgg_face_weights
@@ -53,6 +51,7 @@ def build_face_records(
         first,
         face_stages.first_pass(options.recognizer, weights, kept_limits),
         "photographs",
+        options.n_workers,
     )
     dataset_writer.write_report(options.output_dir, [first], time.time() - begin)
     dataset_writer.require_records(options.output_dir, first)
@@ -61,7 +60,8 @@ def build_face_records(
     second = WorkFolder(folder / "textures")
     second.start(job, _kept_clips(first))
     warp = face_stages.WarpTextures(str(folder), mean_landmarks, face.min_photographs)
-    run(second, [warp], "textures")
+    is_small = len(clips) < SMALL_JOB
+    run(second, [warp], "textures", 1 if is_small else options.n_workers)
 
     works = [second]
     if face.n_morphs:
@@ -72,7 +72,7 @@ def build_face_records(
         stages = morphs.stages(
             str(second.path), mean_landmarks, options.recognizer, weights
         )
-        run(third, stages, "morphs")
+        run(third, stages, "morphs", options.n_workers)
         works.append(third)
 
     report = dataset_writer.write_report(
