@@ -15,7 +15,13 @@ from typing import Sequence
 import numpy as np
 from scipy import ndimage
 
-from data_prep import sample_canvas, sample_hair, sample_head, sample_traits
+from data_prep import (
+    sample_canvas,
+    sample_hair,
+    sample_head,
+    sample_shape,
+    sample_traits,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +72,7 @@ def build(
     canvas = sample_canvas.Grid(
         unit_px, texture, sample_canvas.X_RANGE, sample_canvas.Y_RANGE
     )
-    shapes = [sample_head.Shape(person, opening) for opening in mouth_openings]
+    shapes = [sample_shape.Shape(person, opening) for opening in mouth_openings]
     heads = [sample_head.head(canvas, shape) for shape in shapes]
     hair = sample_hair.Hair(canvas, shapes[0], heads[0])
     front, back = hair.front(), hair.back()

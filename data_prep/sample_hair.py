@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from data_prep import sample_canvas, sample_head
+from data_prep import sample_canvas, sample_shape
 from data_prep.sample_canvas import bump, mirrored, rgb, step
 
 _HAIR_X, _HAIR_Y = (-1.85, 1.85), (-2.4, 2.9)
@@ -61,7 +61,7 @@ class Hair:
     def __init__(
         self,
         canvas: sample_canvas.Grid,
-        s: sample_head.Shape,
+        s: sample_shape.Shape,
         head: sample_canvas.Layer,
     ):
         self.grid = canvas.window(_HAIR_X, _HAIR_Y)
@@ -222,7 +222,7 @@ class Hair:
 
 
 def body(
-    canvas: sample_canvas.Grid, s: sample_head.Shape, head: sample_canvas.Layer
+    canvas: sample_canvas.Grid, s: sample_shape.Shape, head: sample_canvas.Layer
 ) -> list[sample_canvas.Layer]:
     """Neck and clothes, in the head's shadow."""
     grid = canvas.window(sample_canvas.X_RANGE, (0.5, sample_canvas.Y_RANGE[1]))
@@ -233,7 +233,7 @@ def body(
     return [_neck(grid, s, neck, shadow), _clothes(grid, s, neck, shadow)]
 
 
-def _neck(grid, s: sample_head.Shape, neck: float, shadow) -> sample_canvas.Layer:
+def _neck(grid, s: sample_shape.Shape, neck: float, shadow) -> sample_canvas.Layer:
     low = s.long + 1.75
     right = [
         (neck, 0.6),
@@ -253,7 +253,7 @@ def _neck(grid, s: sample_head.Shape, neck: float, shadow) -> sample_canvas.Laye
     )
 
 
-def _clothes(grid, s: sample_head.Shape, neck: float, shadow) -> sample_canvas.Layer:
+def _clothes(grid, s: sample_shape.Shape, neck: float, shadow) -> sample_canvas.Layer:
     wardrobe = s.person.wardrobe
     low = s.long + 1.75
     width = 2.0 - 0.16 * s.feminine + 0.12 * s.person.body_size

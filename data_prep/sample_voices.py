@@ -8,9 +8,10 @@ which pitch and speaking rate are compensated:
     played at k times the rate, k = 17 cm / tract length:
     formants x k, pitch x k (so ask for f0 / k), rate x k (so ask for rate / k)
 
-espeak-ng keeps its oscillators' phases and random state in globals. Each clip is
-therefore spoken by a private copy of the library, freshly loaded: the same clip has
-the same samples in every process and in every order.
+espeak-ng keeps its oscillators' phases in globals and takes its breath noise from a
+clock-seeded generator. Each clip is therefore spoken by a private copy of the library,
+freshly loaded and seeded: the same clip has the same samples in every process and in
+every order.
 """
 
 import contextlib
@@ -204,6 +205,7 @@ def _call(
     )
     if rate_hz != SAMPLE_RATE_HZ:
         raise RuntimeError(f"espeak-ng did not start: espeak_Initialize gave {rate_hz}")
+    library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # else the time of day
     library.espeak_SetSynthCallback(collect)
     if library.espeak_SetVoiceByName(f"{voice}+person".encode()):
         raise RuntimeError(f"espeak-ng has no voice {voice}")
