@@ -31,14 +31,18 @@ def dlib_models():
     return dlib.shape_predictor(landmarks), dlib.face_recognition_model_v1(network)
 
 
-def dlib_pipeline(crops):
+def dlib_pipeline(crops, boxes):
     """Landmarks [n, 68, 2] and descriptors [n, 128] as dlib computes them, whole."""
     predictor, network = dlib_models()
-    box = dlib.rectangle(44, 44, 179, 179)  # 224 / 1.65 = 135.8 px about the centre
-    shapes = [predictor(crop, box) for crop in crops]
+    shapes = [predictor(crop, box) for crop, box in zip(crops, boxes)]
     features = [network.compute_face_descriptor(*pair) for pair in zip(crops, shapes)]
     landmarks = [[(p.x, p.y) for p in shape.parts()] for shape in shapes]
     return np.array(landmarks, np.float32), np.array(features)
+
+
+# By hand: the CNN's box is 224 / 1.65 = 135.76 px; 1.1 of it, 149.3 px, about a centre
+# of 112 + 0.02 * 135.76 = 114.7 and 112 + 0.06 * 135.76 = 120.1
+CENTRE_BOX = dlib.rectangle(40, 45, 188, 194)
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +57,12 @@ def crops():
 
 @pytest.fixture(scope="module")
 def truth(crops):
-    return dlib_pipeline(crops)
+    return dlib_pipeline(crops, [CENTRE_BOX] * len(crops))
 
 
 def test_dlib_features_equal_dlib(dlib_face, crops, truth):
+    detector = dlib.get_frontal_face_detector()
+    assert not any(len(detector(crop)) for crop in crops)  # generated: no faces
     features = dlib_face.features(crops)
     assert features.dtype == np.float32
     np.testing.assert_allclose(features, truth[1], atol=2e-5)
@@ -66,7 +72,11 @@ def test_dlib_features_equal_dlib(dlib_face, crops, truth):
 def test_dlib_features_equal_dlib_on_real_faces(dlib_face, real_data_dir):
     paths = sorted((real_data_dir / "avspeech" / "face").glob("*.jpg"))[:12]
     crops = np.stack([np.array(Image.open(path)) for path in paths])
-    landmarks, expected = dlib_pipeline(crops)
+    detector = dlib.get_frontal_face_detector()
+    found = [detector(crop) for crop in crops]
+    assert sum(len(boxes) == 1 for boxes in found) >= 8
+    boxes = [boxes[0] if boxes else CENTRE_BOX for boxes in found]
+    landmarks, expected = dlib_pipeline(crops, boxes)
     np.testing.assert_allclose(dlib_face.features(crops), expected, atol=1e-5)
     canonical = dlib_face.canonical_features(crops, landmarks)
     np.testing.assert_allclose(canonical, expected, atol=1e-3)
@@ -80,6 +90,24 @@ def test_canonical_features_equal_features_at_dlibs_landmarks(dlib_face, crops, 
     actual = dlib_face.canonical_features(crops, landmarks)
     # chips differ by one grey level in a few of 22,500 pixels; people differ by > 0.6
     np.testing.assert_allclose(actual, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "found, expected",
+    [
+        ([(60, 70, 160, 170)], (60, 70, 160, 170)),
+        ([(0, 0, 90, 90), (60, 70, 160, 170)], (60, 70, 160, 170)),
+        ([(0, 0, 90, 90)], (40, 45, 188, 194)),  # somebody else's, in the corner
+        ([], (40, 45, 188, 194)),
+    ],
+)
+def test_landmarks_start_from_the_face_in_the_middle(
+    dlib_face, crops, monkeypatch, found, expected
+):
+    boxes = [dlib.rectangle(*box) for box in found]
+    monkeypatch.setattr(dlib_face, "_detector", lambda image, upsample: boxes)
+    start = dlib_face._landmark_box(crops[0])
+    assert (start.left(), start.top(), start.right(), start.bottom()) == expected
 
 
 def gradients_towards(dlib_face, image, landmarks, direction):
@@ -96,9 +124,9 @@ def test_gradient_of_the_image_agrees_with_differences_of_dlib(dlib_face):
     image = generated_crops(1, seed=6) // 2 + 60
     change = generated_crops(1, seed=7).astype(np.int32) // 64 - 2  # -2 ... 1
     plus, minus = ((image + sign * change).astype(np.uint8)[0] for sign in (1, -1))
-    landmarks, _ = dlib_pipeline(image)
+    landmarks, _ = dlib_pipeline(image, [CENTRE_BOX])
     parts = [dlib.point(int(x), int(y)) for x, y in landmarks[0]]
-    shape = dlib.full_object_detection(dlib.rectangle(44, 44, 179, 179), parts)
+    shape = dlib.full_object_detection(CENTRE_BOX, parts)
     network = dlib_models()[1]
     up, down = (network.compute_face_descriptor(i, shape) for i in (plus, minus))
     difference = (np.array(up) - np.array(down)) / 2
