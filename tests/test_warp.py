@@ -269,3 +269,14 @@ def test_wrong_order_is_refused():
     points = np.zeros((1, 3, 2), "float32")
     with pytest.raises(ValueError, match="order must be 1 or 2, not 3"):
         warp.warp(np.zeros((1, 8, 8, 1), "float32"), points, points, order=3)
+
+
+def test_benchmark_times_the_same_warp_with_either_solver():
+    from experiments.benchmarks import warp as benchmark
+
+    operations = benchmark.operations(batch_size=1)
+    np.testing.assert_allclose(
+        operations["warp, order 1, portable"](),
+        operations["warp, order 1"](),
+        atol=1e-3,
+    )

@@ -1,0 +1,98 @@
+"""What the spline warp costs, in bilinear resizes of the same size.
+
+    python -m experiments.benchmarks.warp
+
+Faces of the face decoder's size, warped to landmarks a few pixels from the mean, on
+the device TensorFlow chooses, uncompiled and under XLA. The yardstick is what a
+`tf.image.resize` of an image of 256 x 256 px to the same 224 x 224 px takes.
+"""
+
+import dataclasses
+import time
+from typing import Callable, Dict, Iterator
+
+from speech2face import flag_config
+from speech2face.config import option
+
+IMAGE_PX = 224
+
+
+@dataclasses.dataclass(frozen=True)
+class WarpBenchmarkOptions:
+    """How much is timed."""
+
+    batch_size: int = option(8, "Images a call.")
+    n_repeats: int = option(20, "Calls of which the fastest counts.")
+
+
+def main(options: WarpBenchmarkOptions) -> None:
+    """Prints one line per operation, compiled and not."""
+    rows = list(measure(options.batch_size, options.n_repeats))
+    yardstick = {row["xla"]: row["secs"] for row in rows if row["name"] == "resize"}
+    print("| operation | XLA | ms | resizes |\n|---|---|---|---|")
+    for row in rows:
+        ratio = row["secs"] / yardstick[row["xla"]]
+        compiled = "yes" if row["xla"] else "no"
+        print(f"| {row['name']} | {compiled} | {1e3 * row['secs']:.2f} | {ratio:.1f} |")
+
+
+def measure(batch_size: int, n_repeats: int) -> Iterator[Dict]:
+    """Yields {'name', 'xla', 'secs'} of every operation, the fastest of its calls."""
+    import tensorflow as tf
+
+    for xla in (False, True):
+        for name, operation in operations(batch_size).items():
+            compiled = tf.function(operation, jit_compile=xla)
+            yield {"name": name, "xla": xla, "secs": _fastest(compiled, n_repeats)}
+
+
+def operations(batch_size: int) -> Dict[str, Callable]:
+    """Returns what is timed: functions without arguments, on fixed random input."""
+    import numpy as np
+    import tensorflow as tf
+
+    from speech2face.models import warp
+
+    rng = np.random.default_rng(0)
+    size = (batch_size, IMAGE_PX, IMAGE_PX, 3)
+    images = tf.Variable(rng.random(size, np.float32))
+    larger = tf.Variable(rng.random((batch_size, 256, 256, 3), np.float32))
+    mean = rng.uniform(60, 160, (1, 68, 2)).astype(np.float32).repeat(batch_size, 0)
+    points = tf.Variable(mean + rng.normal(0, 3, mean.shape).astype(np.float32))
+
+    def forward(**kwargs):
+        return lambda: warp.warp(images.value(), mean, points.value(), **kwargs)
+
+    def with_gradients():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(warp.warp(images.value(), mean, points.value()))
+        gradients = tape.gradient(loss, [images, points])
+        return [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+    return {
+        "resize": lambda: tf.image.resize(larger.value(), (IMAGE_PX, IMAGE_PX)),
+        "sampling alone": lambda: warp.sample(images.value(), images[..., :2]),
+        "warp, order 1": forward(),
+        "warp, order 1, every pixel": forward(node_step_px=1),
+        "warp, order 1, every 4th pixel": forward(node_step_px=4),
+        "warp, order 1, portable": forward(portable=True),
+        "warp, order 2": forward(order=2),
+        "warp, order 1, and its gradients": with_gradients,
+    }
+
+
+def _fastest(operation: Callable, n_repeats: int) -> float:
+    """Seconds of the fastest of `n_repeats` calls, after one that compiles."""
+    import tensorflow as tf
+
+    times = []
+    for _ in range(n_repeats + 1):
+        start = time.perf_counter()
+        for output in tf.nest.flatten(operation()):
+            output.numpy()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+if __name__ == "__main__":
+    flag_config.run(main, WarpBenchmarkOptions)
