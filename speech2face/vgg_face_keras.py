@@ -3,6 +3,11 @@
 Two conversions are in circulation, told apart by their arrays: keras-vggface
 (rcmalli_vggface_tf_vgg16.h5) ends in dense layers named fc6 to fc8, deepface
 (vgg_face_weights.h5) in convolutions 7 x 7, 1 x 1, 1 x 1 without telling names.
+
+Both packages feed BGR, and so both are read. keras-vggface was converted from Caffe;
+the author of deepface describes a conversion from the MatConvNet file, whose channels
+are RGB. `import_vgg_face --check_images` shows which order a file has, and
+`--channel_order=rgb` overrules this one.
 """
 
 from typing import List
