@@ -275,8 +275,7 @@ def test_benchmark_times_the_same_warp_with_either_solver():
     from experiments.benchmarks import warp as benchmark
 
     operations = benchmark.operations(batch_size=1)
-    np.testing.assert_allclose(
-        operations["warp, order 1, portable"](),
-        operations["warp, order 1"](),
-        atol=1e-3,
-    )
+    solved = operations["warp, order 1"]().numpy()
+    eliminated = operations["warp, order 1, portable"]().numpy()
+    assert np.std(solved) > 0.1
+    assert np.mean(np.abs(solved - eliminated)) < 1e-3
