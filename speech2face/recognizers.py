@@ -104,7 +104,7 @@ def prototype_head(
     features: np.ndarray,
     speaker_ids: Sequence[str],
     n_prototypes: int = 0,
-    sharpness: float = 80.0,
+    sharpness: float = 100.0,
 ) -> RecognizerHead:
     """Makes a head whose classes are prototypes p_k of training features.
 
@@ -116,7 +116,11 @@ def prototype_head(
       speaker_ids: n identities.
       n_prototypes: 0 for one per speaker, the mean of the speaker's features, in the
         sorted order of the ids; else this many k-means centroids of the features.
-      sharpness: a. Not in the paper: BUILD_NOTES 22.
+      sharpness: a. Not in the paper: BUILD_NOTES 8. For dlib's features 100 is the
+        maximum-likelihood value for finding a face by its normalised picture among
+        752 real faces (70 to 140 within 0.07 nats): the softmax is then about the
+        probability of being that person. Two pictures of one person lay 0.34 +- 0.09
+        apart, two people 0.80 +- 0.09 (dlib's threshold: 0.6).
 
     Raises:
       ValueError: no features, one id too few, fewer distinct faces than prototypes.
