@@ -1,23 +1,98 @@
-"""A worker process of a local job: Beam's own, without its chatter or its orphans."""
+"""Worker processes of a local job: Beam's own, watched from both sides.
 
+Beam waits for ever for a local worker that was killed (out of memory) or crashed (a
+decoder on damaged media), and its workers outlive a main process that was killed. Here
+each worker keeps a file named by its process id that says which clip it is at; it exits
+when the main process is gone; and `watch` ends a job one of whose workers is gone.
+"""
+
+import contextlib
 import logging
 import os
+import pathlib
+import signal
 import sys
 import threading
 import time
+from typing import Callable, List
 
 PARENT_VARIABLE = "SPEECH2FACE_PARENT_PID"
+FOLDER_VARIABLE = "SPEECH2FACE_WORKER_DIR"
+_POLL_SECS = 0.2
 
 
 def main() -> None:
     """Serves Beam until the job is over or its process is gone."""
     logging.disable(logging.WARNING)
-    parent = os.environ.get(PARENT_VARIABLE)
-    if parent:
-        threading.Thread(target=_exit_with, args=[int(parent)], daemon=True).start()
+    note("")
+    parent = int(os.environ[PARENT_VARIABLE])
+    threading.Thread(target=_exit_with, args=[parent], daemon=True).start()
     from apache_beam.runners.worker import sdk_worker_main
 
     sdk_worker_main.main(sys.argv)
+    _own_file().unlink()
+
+
+def note(clip_id: str) -> None:
+    """Says, in a worker process, which clip it is at; elsewhere does nothing."""
+    if FOLDER_VARIABLE in os.environ:
+        _own_file().write_text(clip_id, encoding="utf-8")
+
+
+def watch(job: Callable[[], None], folder: pathlib.Path) -> List[str]:
+    """Runs `job` in a thread until it ends or one of its workers dies.
+
+    Args:
+      job: starts worker processes and waits for them.
+      folder: where they keep their files.
+
+    Returns:
+      The clips at which workers died ('': before the first one); empty if none did.
+
+    Raises:
+      Whatever `job` raises. The workers are stopped first.
+    """
+    errors: List[BaseException] = []
+
+    def run() -> None:
+        try:
+            job()
+        except BaseException as error:  # handed to the caller below
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(_POLL_SECS)
+            died = [file for file in folder.iterdir() if not _is_alive(file)]
+            if died and thread.is_alive():
+                return [file.read_text(encoding="utf-8") for file in died]
+    finally:
+        _stop_all(folder)
+    if errors:
+        raise errors[0]
+    return []
+
+
+def _own_file() -> pathlib.Path:
+    return pathlib.Path(os.environ[FOLDER_VARIABLE]) / str(os.getpid())
+
+
+def _is_alive(file: pathlib.Path) -> bool:
+    """Whether the worker of this file runs, or ended in good order meanwhile."""
+    try:
+        os.kill(int(file.name), 0)
+        return True
+    except ProcessLookupError:
+        return not file.exists()
+
+
+def _stop_all(folder: pathlib.Path) -> None:
+    for file in list(folder.iterdir()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(file.name), signal.SIGKILL)
+        file.unlink(missing_ok=True)
 
 
 def _exit_with(parent: int) -> None:

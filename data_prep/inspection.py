@@ -54,10 +54,11 @@ def describe(summary: Dict[str, Any]) -> str:
     norms = summary["feature_norm"]
     lines.append(f"feature norm: mean {norms['mean']:.4g}, sd {norms['sd']:.3g}")
     if summary["secs"]:
-        lines.append(
+        sound = (
             "sound: {min:.2f} to {max:.2f} s, median {median:.2f} s, mean {mean:.2f} s; "
-            "{tiled:.1%} are shorter than 6 s and get tiled".format(**summary["secs"])
+            "{tiled:.1%} are shorter than 6 s and get tiled"
         )
+        lines.append(sound.format(**summary["secs"]))
     for name, counts in summary["labels"].items():
         common = ", ".join(f"{v} {n}" for v, n in counts.most_common(8))
         more = f", {len(counts) - 8} more" if len(counts) > 8 else ""

@@ -16,11 +16,12 @@ import dataclasses
 import errno
 import logging
 import os
+import pathlib
 import shlex
 import sys
 import threading
 import time
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 import apache_beam as beam
 import tqdm
@@ -31,9 +32,11 @@ from apache_beam.transforms import environments
 from data_prep import beam_worker
 from data_prep.manifest import Clip
 from data_prep.work_folder import ChunkResult, Rejection, WorkFolder
+from speech2face import files
 
 # Errors that mean bad data; anything else is a bug and stops the job.
 DATA_ERRORS = (ValueError, OSError, RuntimeError, MemoryError, EOFError)
+MAX_DEATHS_AT_START = 3
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -79,6 +82,7 @@ class Stage:
     def process_all(self, items: List[Item]) -> None:
         """Takes a chunk further; items that raise are rejected one by one."""
         for item in items:
+            beam_worker.note(item.clip.clip_id)
             try:
                 self.process(item)
             except DATA_ERRORS as error:
@@ -198,15 +202,19 @@ def run_stages(
     if not n_pending:
         return
     n_workers = min(n_workers or len(os.sched_getaffinity(0)), n_pending)
-    runner, options = _runner(beam_options, n_workers)
-    with (
-        _quiet_beam(),
-        _worker_environment(n_workers),
-        _progress(work, sizes, description),
-    ):
+
+    def run() -> None:
+        runner, options = _runner(beam_options, n_workers)
+        with beam.Pipeline(runner, options) as pipeline:
+            _build(pipeline, work, stages, recognizer)
+
+    is_watched = n_workers > 1 and not beam_options
+    with _quiet_beam(), _progress(work, sizes, description):
         try:
-            with beam.Pipeline(runner, options) as pipeline:
-                _build(pipeline, work, stages, recognizer)
+            if is_watched:
+                _run_until_done(run, work, n_workers)
+            else:
+                run()
         except Exception as error:
             if "No space left" in str(error) or "quota exceeded" in str(error):
                 raise OSError(
@@ -216,25 +224,49 @@ def run_stages(
             raise
 
 
+def _run_until_done(run: Callable[[], None], work: WorkFolder, n_workers: int) -> None:
+    """Runs again what a dying worker left; a clip that kills two is rejected."""
+    folder = work.path / "workers"
+    files.remove(folder)
+    folder.mkdir()
+    n_lost = 0
+    with _worker_environment(n_workers, folder):
+        while died_at := beam_worker.watch(run, folder):
+            work.note_crashes([clip_id for clip_id in died_at if clip_id])
+            n_lost = 0 if any(died_at) else n_lost + 1
+            if n_lost == MAX_DEATHS_AT_START:
+                raise RuntimeError("the worker processes die before their first clip")
+
+
 def _build(pipeline, work: WorkFolder, stages: Sequence[Stage], recognizer) -> None:
     chunks = (
         pipeline
         | "work folder" >> beam.Create([str(work.path)])
-        | "plan" >> beam.FlatMap(_pending_chunks)
+        | "plan" >> beam.FlatMap(_open_chunks)
         | "spread" >> beam.Reshuffle()
-        | "open" >> beam.MapTuple(_open_chunk)
+        | "open" >> beam.Map(_reject_crashing, str(work.path))
     )
     for stage in stages:
         chunks = chunks | stage.name >> beam.ParDo(StageFn(stage))
     chunks | "save" >> beam.ParDo(SaveFn(str(work.path), recognizer))
 
 
-def _pending_chunks(work_path: str) -> Iterator[Tuple[int, List[Clip]]]:
-    return WorkFolder(work_path).pending()
+def _open_chunks(work_path: str) -> Iterator[Chunk]:
+    work = WorkFolder(work_path)
+    for index, clips in work.pending():
+        yield Chunk(index, [Item(clip, index) for clip in clips])
 
 
-def _open_chunk(index: int, clips: List[Clip]) -> Chunk:
-    return Chunk(index, [Item(clip, index) for clip in clips])
+def _reject_crashing(chunk: Chunk, work_path: str) -> Chunk:
+    crashing = WorkFolder(work_path).crashing()
+    for item in chunk.items:
+        if item.clip.clip_id in crashing:
+            error = Rejected("crash", "the worker process died at this clip, twice")
+            reject(item, "open", error)
+    n_out = sum(item.rejection is None for item in chunk.items)
+    counts = dict(stage="open", n_in=len(chunk.items), n_out=n_out, secs=0.0)
+    chunk.stages.append(counts)
+    return chunk
 
 
 def _runner(beam_options: str, n_workers: int):
@@ -250,18 +282,17 @@ def _runner(beam_options: str, n_workers: int):
 
 
 @contextlib.contextmanager
-def _worker_environment(n_workers: int) -> Iterator[None]:
+def _worker_environment(n_workers: int, folder: pathlib.Path) -> Iterator[None]:
     """Workers import what this process can import, and share the cores between them."""
+    n_threads = str(max(1, len(os.sched_getaffinity(0)) // n_workers))
     changes = {
         "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TF_NUM_INTRAOP_THREADS": n_threads,
+        "OMP_NUM_THREADS": n_threads,
+        "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path),
         beam_worker.PARENT_VARIABLE: str(os.getpid()),
+        beam_worker.FOLDER_VARIABLE: str(folder.resolve()),
     }
-    if n_workers > 1:
-        paths = [os.path.abspath(path) for path in sys.path]
-        changes["PYTHONPATH"] = os.pathsep.join(paths)
-        n_threads = max(1, len(os.sched_getaffinity(0)) // n_workers)
-        changes["TF_NUM_INTRAOP_THREADS"] = str(n_threads)
-        changes["OMP_NUM_THREADS"] = str(n_threads)
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     try:
@@ -276,11 +307,14 @@ def _worker_environment(n_workers: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet_beam() -> Iterator[None]:
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    """No chatter, and no tracebacks of Beam's threads whose worker has died."""
+    level, hook = logging.root.manager.disable, threading.excepthook
+    logging.disable(logging.CRITICAL)
+    threading.excepthook = lambda args: None
     try:
         yield
     finally:
+        threading.excepthook = hook
         logging.disable(level)
 
 

@@ -84,6 +84,19 @@ class WorkFolder:
         names = os.listdir(self._done)
         return {int(n.split(".")[0]) for n in names if not n.startswith(".")}
 
+    def note_crashes(self, clip_ids: Sequence[str]) -> None:
+        """Remembers at which clips a worker died."""
+        with open(self.path / "crashes.jsonl", "a") as file:
+            file.writelines(json.dumps(clip_id) + "\n" for clip_id in clip_ids)
+
+    def crashing(self) -> Set[str]:
+        """The clips at which a worker died twice."""
+        try:
+            lines = (self.path / "crashes.jsonl").read_text().splitlines()
+        except FileNotFoundError:
+            return set()
+        return {json.loads(line) for line in lines if lines.count(line) > 1}
+
     def save(self, result: ChunkResult) -> None:
         """Writes a finished chunk, whole or not at all."""
         import tensorflow as tf
