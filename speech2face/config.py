@@ -56,7 +56,7 @@ class VoiceEncoderConfig:
     )
     padding: Literal["valid", "same"] = option(
         "valid",
-        "Padding of the convolutions. Not in the paper: 'valid' (BUILD_NOTES 6).",
+        "Padding of the convolutions. Not in the paper: 'valid' (BUILD_NOTES 5).",
     )
     batch_norm: bool = option(
         True, "Batch normalisation behind each ReLU (Table 1; Fig. 8 also without)."
@@ -93,7 +93,7 @@ class FaceDecoderConfig:
     )
     landmark_units: Tuple[int, ...] = option(
         (256, 256),
-        "Hidden widths of the landmark branch. Not in the papers: BUILD_NOTES 17.",
+        "Hidden widths of the landmark branch. Not in the papers: BUILD_NOTES 16.",
     )
     texture_channels: Tuple[int, ...] = option(
         (256, 128, 64, 32, 32),
@@ -129,7 +129,9 @@ class HeadConfig:
         "has 2622 classes of its own (Sec. 3).",
     )
     prototype_sharpness: float = option(
-        20.0, "Scale a of the prototype logits -a/2 |v - p|^2. Not in the paper."
+        100.0,
+        "Scale a of the prototype logits -a/2 |v - p|^2. Not in the paper: "
+        "BUILD_NOTES 22.",
     )
 
 

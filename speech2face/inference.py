@@ -126,7 +126,7 @@ class Speech2Face:
           features: normalised.
           exaggeration: how much to amplify what sets the feature apart from that of
             the average face; 0 shows the feature as it is. The published pictures use
-            an undisclosed factor (BUILD_NOTES 20).
+            an undisclosed factor (BUILD_NOTES 19).
         """
         mean = self.decoder.mean_feature
         shown = mean + (1.0 + exaggeration) * (features - mean)

@@ -23,11 +23,6 @@ CROP_PX = 224
 CROP_SCALE = 1.65  # a face crop's side in detector boxes (Sec. 4, BUILD_NOTES 8)
 BATCH = 32
 
-# The landmark model was trained on boxes of dlib's HOG detector. Measured on 229 real
-# crops, that box is 1.1 times the CNN detector's, and its centre lies by these shares
-# of the CNN's box to the right and below.
-HOG_BOX_SCALE = 1.1
-HOG_BOX_SHIFT = (0.02, 0.06)
 MAX_OFF_CENTRE_PX = 45.0  # a third of the centre box; farther off it is somebody else
 
 
@@ -321,10 +316,7 @@ def centre_box() -> List[int]:
 
     Right and bottom are inclusive, as in a `dlib.rectangle`.
     """
-    cnn_box_px = CROP_PX / CROP_SCALE
-    half = HOG_BOX_SCALE * cnn_box_px / 2
-    x, y = (CROP_PX / 2 + shift * cnn_box_px for shift in HOG_BOX_SHIFT)
-    return [round(x - half), round(y - half), round(x + half) - 1, round(y + half) - 1]
+    return dlib_weights.landmark_box(CROP_PX / 2, CROP_PX / 2, CROP_PX / CROP_SCALE)
 
 
 def _in_batches(network: Callable, images: np.ndarray, feature_dim: int) -> np.ndarray:

@@ -202,14 +202,21 @@ def shard_name(split: str, index: int, n_shards: int) -> str:
 
 
 def write_shard(path: PathLike, records: Iterable[bytes]) -> ShardInfo:
-    """Writes serialized records to one shard; it has its name only when it is whole."""
+    """Writes serialized records to one shard; it has its name only when it is whole.
+
+    Raises:
+      OSError: the disk is full, or may not be written.
+    """
     path = pathlib.Path(path)
     n_examples = 0
     with files.atomic_path(path) as temporary:
-        with tf.io.TFRecordWriter(str(temporary)) as out:
-            for record in records:
-                out.write(record)
-                n_examples += 1
+        try:
+            with tf.io.TFRecordWriter(str(temporary)) as out:
+                for record in records:
+                    out.write(record)
+                    n_examples += 1
+        except tf.errors.OpError as error:
+            raise OSError(f"cannot write {path}: {error.message}") from None
     return ShardInfo(path.name, n_examples, files.sha256(path))
 
 

@@ -1,0 +1,116 @@
+"""The main job, from media to faces, in small: on generated people and on real clips.
+
+Everything is the real component: dlib, its network, the trainings, the commands'
+libraries. Only sizes are small.
+"""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_prep import face_jobs, jobs, sample_dataset
+from data_prep.options import FaceOptions, FilterOptions, JobOptions, VoiceOptions
+from speech2face import evaluation, reconstruction, records, training
+from speech2face.config import (
+    AudioConfig,
+    DecoderLossConfig,
+    DecoderTrainingConfig,
+    FaceDecoderConfig,
+    LoopConfig,
+    NormalizerConfig,
+    VoiceEncoderConfig,
+    VoiceTrainingConfig,
+)
+from speech2face.inference import Speech2Face
+
+DECODER = DecoderTrainingConfig(
+    face_decoder=FaceDecoderConfig(
+        decoder_units=32, landmark_units=(8,), texture_channels=(8, 8, 4, 4, 4)
+    ),
+    normalizer=NormalizerConfig(center_features=True, feature_norm=1.0),
+    decoder_loss=DecoderLossConfig(identity_weight=0.1),
+    loop=LoopConfig(batch_size=2, epochs=6.0, validate_every=0),
+)
+VOICE = VoiceTrainingConfig(
+    audio=AudioConfig(clip_secs=3.0),
+    voice_encoder=VoiceEncoderConfig(width=1 / 32),
+    loop=LoopConfig(batch_size=2, epochs=1.0, validate_every=0),
+)
+
+
+def run_job(root, media_dir, clips_csv, faces_csv, recordings):
+    common = dict(media_dir=str(media_dir), recognizer="dlib", n_workers=1)
+    jobs.build_voice_records(
+        JobOptions(str(clips_csv), str(root / "voices"), **common), VoiceOptions()
+    )
+    face_jobs.build_face_records(
+        JobOptions(str(faces_csv), str(root / "faces"), **common),
+        FaceOptions(),
+        FilterOptions(),
+    )
+    training.train_face_decoder(DECODER, root / "faces", root / "decoder_run")
+    training.train_voice_encoder(
+        VOICE, root / "voices", root / "decoder_run/decoder", root / "run"
+    )
+    model = Speech2Face.load(root / "run")
+    split = next(iter(records.read_dataset_info(root / "voices").splits))
+    metrics = evaluation.evaluate(model, root / "voices", split, root / "evaluation")
+    reconstruction.reconstruct(model, recordings, root / "out")
+    assert metrics["n"] == records.read_dataset_info(root / "voices").n_examples(split)
+    for recording in json.loads((root / "out/results.json").read_text()):
+        picture = np.asarray(Image.open(root / "out" / recording["image"]))
+        assert np.ptp(picture[:224]) > 0, "not one colour"
+
+
+def test_generated_people(tmp_path):
+    sample_dataset.generate(sample_dataset.SampleConfig(3, 2, 0), tmp_path / "people")
+    people = tmp_path / "people"
+    recording = next((people / "media").glob("*.mp4"))
+    run_job(
+        tmp_path,
+        people,
+        people / "manifest.csv",
+        people / "faces.csv",
+        [str(recording)],
+    )
+
+
+@pytest.mark.real_data
+def test_real_clips(real_data_dir, tmp_path):
+    """Pairs of sound and photograph, and every video; two of them must be skipped."""
+    with open(real_data_dir / "avspeech/clips.csv", newline="") as file:
+        chosen = list(csv.DictReader(file))[::94]
+    rows = [
+        (row["clip_id"], "avspeech/audio/{clip_id}.flac", "avspeech/face/{clip_id}.jpg")
+        for row in chosen
+    ]
+    videos = sorted((real_data_dir / "video").iterdir())
+    rows += [(path.stem, f"video/{path.name}", "") for path in videos]
+    with open(tmp_path / "clips.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["clip_id", "media", "face", "speaker_id", "split"])
+        for clip_id, media, face in rows:
+            named = [part.format(clip_id=clip_id) for part in (media, face)]
+            writer.writerow([clip_id, *named, clip_id, "train"])
+    with open(tmp_path / "faces.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["clip_id", "face", "normalized_face", "speaker_id", "split"])
+        for row in chosen:
+            name = f"{row['clip_id']}.jpg"
+            normalized = f"avspeech/face_normalized/{name}"
+            face = f"avspeech/face/{name}"
+            writer.writerow([name, face, normalized, name, "train"])
+    recordings = [str(real_data_dir / "video/grid_bbaf2n.mpg")]
+    run_job(
+        tmp_path,
+        real_data_dir,
+        tmp_path / "clips.csv",
+        tmp_path / "faces.csv",
+        recordings,
+    )
+    with open(tmp_path / "voices/quarantine.csv", newline="") as file:
+        skipped = {row["clip_id"]: row["reason"] for row in csv.DictReader(file)}
+    assert set(skipped) == {"no_audio_track", "silent_audio"}
