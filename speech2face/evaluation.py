@@ -11,7 +11,7 @@ import json
 import os
 import pathlib
 import time
-from typing import Dict, List
+from typing import Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 from tqdm import tqdm
@@ -78,6 +78,8 @@ def predict(
     data_dir: records.PathLike,
     split: str,
     clip_secs: float = 6.0,
+    n_examples: int = 0,
+    seed: int = 0,
 ) -> Predictions:
     """Runs the model over a split.
 
@@ -87,6 +89,8 @@ def predict(
       split: which part of it.
       clip_secs: seconds from each clip's beginning (Tables 2 and 3: 3 and 6); shorter
         clips are tiled.
+      n_examples: of a larger split, so many random clips (Sec. 4: 5,000); 0 for all.
+      seed: draws them.
 
     Raises:
       ValueError: the data set's features are another recognizer's, or a shard is
@@ -102,11 +106,12 @@ def predict(
         )
     n_samples = round(clip_secs * SAMPLE_RATE_HZ)
     examples, features, pending = [], [], []
-    stream = records.iterate_voice_examples(data_dir, split)
-    for example in tqdm(stream, total=info.n_examples(split), unit="clip"):
+    picked = sample_positions(info.n_examples(split), n_examples, seed)
+    stream = read_examples(data_dir, split, picked)
+    for example in tqdm(stream, total=len(picked), unit="clip"):
         pending.append(audio.fit_length(example.waveform, n_samples))
         examples.append(dataclasses.replace(example, waveform=None, face_jpeg=b""))
-        if len(pending) == _BATCH_SIZE or len(examples) == info.n_examples(split):
+        if len(pending) == _BATCH_SIZE or len(examples) == len(picked):
             feature = model.encoder(np.stack(pending), training=False)
             features.append(np.asarray(feature, np.float32))
             pending = []
@@ -120,19 +125,59 @@ def predict(
     )
 
 
+def sample_positions(n: int, n_examples: int = 0, seed: int = 0) -> List[int]:
+    """Which of n records to take, in order: all, or `n_examples` random ones."""
+    if not n_examples or n_examples >= n:
+        return list(range(n))
+    generator = np.random.default_rng(seed)
+    return sorted(generator.choice(n, n_examples, replace=False).tolist())
+
+
+def read_examples(
+    data_dir: records.PathLike, split: str, positions: Sequence[int]
+) -> Iterator[records.VoiceExample]:
+    """Yields the voice examples at ascending positions of a split."""
+    wanted, last = set(positions), max(positions, default=-1)
+    for position, record in enumerate(records.iterate_records(data_dir, split)):
+        if position in wanted:
+            yield records.decode_voice_example(record)
+        if position >= last:
+            return
+
+
+def gallery(face_features: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """The distinct faces of n clips, and which of them is each clip's own.
+
+    Several clips may share one photograph; counted once each, none of them could be
+    ranked first.
+
+    Args:
+      face_features: [n, d].
+
+    Returns:
+      Faces [m, d] in the order in which they first come, and indices [n] into them.
+    """
+    index: Dict[bytes, int] = {}
+    own = np.array(
+        [index.setdefault(row.tobytes(), len(index)) for row in face_features]
+    )
+    first = np.unique(own, return_index=True)[1]
+    return face_features[first], own
+
+
 def measure(predictions: Predictions) -> dict:
     """Returns feature similarity (Table 2) and retrieval (Table 3).
 
-    The gallery is the true faces of all clips of the split; each voice has one right
+    The gallery is the distinct true faces of the split; each voice has one right
     answer, the face of its own clip.
     """
     true, predicted = predictions.face_features, predictions.voice_features
-    own = np.arange(len(true))
+    faces, own = gallery(true)
     return {
         "n": len(true),
         "feature_similarity": metrics.feature_similarity(true, predicted),
         "retrieval": {
-            metric: metrics.retrieval(predicted, true, own, metric)
+            metric: metrics.retrieval(predicted, faces, own, metric)
             for metric in ("cos", "l2", "l1")
         },
     }

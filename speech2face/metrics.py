@@ -12,13 +12,11 @@ least the first one.
 from typing import Any, Callable, Dict, Hashable, Sequence, Tuple
 
 import numpy as np
-import scipy.spatial.distance
 import scipy.stats
 
+from speech2face.search import checked_features, ranks, unit
+
 KS = (1, 2, 5, 10)
-METRICS = ("cos", "l2", "l1")
-_QUERIES_AT_ONCE = 256  # of the distance matrix; 10 MB for a gallery of 5,000
-_TIE = 1e-12  # distances closer than this, relative to the largest, are equal
 
 
 def feature_similarity(
@@ -34,7 +32,10 @@ def feature_similarity(
       'cos_deg' (angle in degrees), 'l2' and 'l1', each the 'mean' over examples and
       their standard deviation 'sd'.
     """
-    true, predicted = _features(true, "true"), _features(predicted, "predicted")
+    true, predicted = (
+        checked_features(true, "true"),
+        checked_features(predicted, "predicted"),
+    )
     _check_same_length(true, predicted)
     difference = true - predicted
     distances = {
@@ -87,31 +88,6 @@ def retrieval(
             "median_rank": (n + 1) / 2,
         },
     }
-
-
-def ranks(
-    queries: np.ndarray, gallery: np.ndarray, true_index: np.ndarray, metric: str
-) -> np.ndarray:
-    """The rank of each query's true face in the gallery; arguments as `retrieval`.
-
-    Returns:
-      [q] float64, from 1 (nearest). Faces at the same distance share their mean rank:
-      a gallery of one repeated face ranks everything (n + 1) / 2, which is chance.
-    """
-    queries, gallery = _features(queries, "queries"), _features(gallery, "gallery")
-    true_index = np.asarray(true_index)
-    _check_same_length(queries, true_index)
-    if true_index.min() < 0 or true_index.max() >= len(gallery):
-        raise ValueError(f"true_index must be in [0, {len(gallery)})")
-    return np.concatenate(
-        [
-            _ranks_of_chunk(
-                _distances(queries[start:stop], gallery, metric),
-                true_index[start:stop],
-            )
-            for start, stop in _chunks(len(queries))
-        ]
-    )
 
 
 def pearson(x: np.ndarray, y: np.ndarray) -> Dict[str, Any]:
@@ -199,47 +175,9 @@ def bootstrap_ci(
 
 def _angle_deg(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Angle between rows, exact near 0 and 180 degrees, where arccos is not."""
-    a, b = _unit(a), _unit(b)
+    a, b = unit(a), unit(b)
     apart, along = np.linalg.norm(a - b, axis=1), np.linalg.norm(a + b, axis=1)
     return np.degrees(2 * np.arctan2(apart, along))
-
-
-def _distances(queries: np.ndarray, gallery: np.ndarray, metric: str) -> np.ndarray:
-    """[q, n], in the order of the metric; 'l2' is squared and without |query|^2."""
-    if metric == "cos":
-        return -_unit(queries) @ _unit(gallery).T
-    if metric == "l2":
-        return np.square(gallery).sum(axis=1) - 2 * queries @ gallery.T
-    if metric == "l1":
-        return scipy.spatial.distance.cdist(queries, gallery, "cityblock")
-    raise ValueError(f"metric is {metric!r}; it must be one of {', '.join(METRICS)}")
-
-
-def _ranks_of_chunk(distances: np.ndarray, true_index: np.ndarray) -> np.ndarray:
-    own = distances[np.arange(len(distances)), true_index][:, np.newaxis]
-    tie = _TIE * np.abs(distances).max()
-    n_nearer = (distances < own - tie).sum(axis=1)
-    n_equal = (np.abs(distances - own) <= tie).sum(axis=1)  # itself among them
-    return n_nearer + (n_equal + 1) / 2
-
-
-def _chunks(n: int):
-    starts = range(0, n, _QUERIES_AT_ONCE)
-    return [(start, start + _QUERIES_AT_ONCE) for start in starts]
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(norms == 0, 1, norms)
-
-
-def _features(values: np.ndarray, name: str) -> np.ndarray:
-    values = np.asarray(values, np.float64)
-    if values.ndim != 2 or not len(values):
-        raise ValueError(f"{name} must be [n, d] with n > 0, not {values.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError(f"{name} has values that are NaN or infinite")
-    return values
 
 
 def _check_same_length(a: Sequence, b: Sequence) -> None:
