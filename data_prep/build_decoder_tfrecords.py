@@ -13,15 +13,12 @@ from data_prep.options import FaceOptions, FilterOptions, JobOptions
 from speech2face import flag_config
 
 
-def main(_):
+def main(job: JobOptions, face: FaceOptions, filters: FilterOptions) -> None:
     """Builds the data set that the flags describe."""
-    options = [flag_config.read(t) for t in (JobOptions, FaceOptions, FilterOptions)]
     from data_prep import face_jobs
 
-    face_jobs.build_face_records(*options)
+    face_jobs.build_face_records(job, face, filters)
 
 
 if __name__ == "__main__":
-    for options_type in (JobOptions, FaceOptions, FilterOptions):
-        flag_config.define(options_type)
-    flag_config.run(main)
+    flag_config.run(main, JobOptions, FaceOptions, FilterOptions)

@@ -12,15 +12,12 @@ from data_prep.options import JobOptions, VoiceOptions
 from speech2face import flag_config
 
 
-def main(_):
+def main(job: JobOptions, voice: VoiceOptions) -> None:
     """Builds the data set that the flags describe."""
-    job, voice = flag_config.read(JobOptions), flag_config.read(VoiceOptions)
     from data_prep import jobs
 
     jobs.build_voice_records(job, voice)
 
 
 if __name__ == "__main__":
-    flag_config.define(JobOptions)
-    flag_config.define(VoiceOptions)
-    flag_config.run(main)
+    flag_config.run(main, JobOptions, VoiceOptions)

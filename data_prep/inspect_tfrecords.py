@@ -21,9 +21,8 @@ class InspectOptions:
     output_dir: str = option("", "Folder for the pictures; '' draws none.")
 
 
-def main(_):
+def main(options: InspectOptions) -> None:
     """Inspects the data set that the flags name."""
-    options = flag_config.read(InspectOptions)
     from data_prep import inspection
 
     summary = inspection.inspect(options.data_dir)
@@ -35,5 +34,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    flag_config.define(InspectOptions)
-    flag_config.run(main)
+    flag_config.run(main, InspectOptions)

@@ -72,8 +72,6 @@ def _run_quietly(main: Callable[..., Any], config_types: tuple, argv: list) -> A
         print(f"error: unexpected argument {argv[1]!r}; see --help", file=sys.stderr)
         sys.exit(1)
     try:
-        if not config_types:  # transitional
-            return main(argv)
         return main(*(read(config_type) for config_type in config_types))
     except (ValueError, OSError) as error:
         print(f"error: {_one_line(error)}", file=sys.stderr)

@@ -32,15 +32,11 @@ class ImportSpeakerEmbeddersFlags:
     )
 
 
-flag_config.define(ImportSpeakerEmbeddersFlags)
-
-
-def main(_) -> None:
+def main(options: ImportSpeakerEmbeddersFlags) -> None:
     """Converts the given files and says where to."""
     from speech2face import speaker_embedder_formats as formats
     from speech2face.models import speaker_encoder
 
-    options = flag_config.read(ImportSpeakerEmbeddersFlags)
     sources = {"resemblyzer": options.resemblyzer, "voicefilter": options.voicefilter}
     if not any(sources.values()):
         raise ValueError("give --resemblyzer, --voicefilter or both; see --help")
@@ -51,4 +47,4 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
-    flag_config.run(main)
+    flag_config.run(main, ImportSpeakerEmbeddersFlags)

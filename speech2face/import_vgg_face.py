@@ -18,7 +18,7 @@ from speech2face import config, flag_config
 class ImportVggFaceFlags:
     """Flags of this command."""
 
-    weights: str = config.option("", "VGG-Face weights, in any of the formats above.")
+    weights: str = config.required("VGG-Face weights, in any of the formats above.")
     output: str = config.option(
         "vgg_face.weights.h5", "Where to write the converted weights."
     )
@@ -39,16 +39,10 @@ class ImportVggFaceFlags:
     )
 
 
-flag_config.define(ImportVggFaceFlags)
-
-
-def main(_) -> None:
+def main(options: ImportVggFaceFlags) -> None:
     """Imports the weights and reports what they are."""
     from speech2face import vgg_face_formats as formats
 
-    options = flag_config.read(ImportVggFaceFlags)
-    if not options.weights:
-        raise ValueError("--weights is needed: a VGG-Face file; see --help")
     names = options.class_names and formats.read_class_names(options.class_names)
     info = formats.import_weights(
         options.weights,
@@ -67,4 +61,4 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
-    flag_config.run(main)
+    flag_config.run(main, ImportVggFaceFlags)
