@@ -19,6 +19,19 @@ from speech2face.search import checked_features, ranks, unit
 KS = (1, 2, 5, 10)
 
 
+def feature_distances(true: np.ndarray, predicted: np.ndarray) -> Dict[str, np.ndarray]:
+    """Distances of each example, [n], by the names of `feature_similarity`."""
+    true = checked_features(true, "true")
+    predicted = checked_features(predicted, "predicted")
+    _check_same_length(true, predicted)
+    difference = true - predicted
+    return {
+        "cos_deg": _angle_deg(true, predicted),
+        "l2": np.linalg.norm(difference, axis=1),
+        "l1": np.abs(difference).sum(axis=1),
+    }
+
+
 def feature_similarity(
     true: np.ndarray, predicted: np.ndarray
 ) -> Dict[str, Dict[str, float]]:
@@ -32,20 +45,9 @@ def feature_similarity(
       'cos_deg' (angle in degrees), 'l2' and 'l1', each the 'mean' over examples and
       their standard deviation 'sd'.
     """
-    true, predicted = (
-        checked_features(true, "true"),
-        checked_features(predicted, "predicted"),
-    )
-    _check_same_length(true, predicted)
-    difference = true - predicted
-    distances = {
-        "cos_deg": _angle_deg(true, predicted),
-        "l2": np.linalg.norm(difference, axis=1),
-        "l1": np.abs(difference).sum(axis=1),
-    }
     return {
         name: {"mean": float(values.mean()), "sd": float(values.std())}
-        for name, values in distances.items()
+        for name, values in feature_distances(true, predicted).items()
     }
 
 
@@ -73,7 +75,7 @@ def retrieval(
     rank = ranks(queries, gallery, true_index, metric)
     n = len(gallery)
     strict = {str(k): min(k, n) for k in ks}
-    percent = {str(k): max(1, k * n // 100) for k in ks}
+    percent = {str(k): percent_rank(k, n) for k in ks}
     return {
         "n": n,
         "n_queries": len(rank),
@@ -88,6 +90,11 @@ def retrieval(
             "median_rank": (n + 1) / 2,
         },
     }
+
+
+def percent_rank(k: int, n: int) -> int:
+    """The last rank that counts as within the nearest K percent of n faces."""
+    return max(1, k * n // 100)
 
 
 def pearson(x: np.ndarray, y: np.ndarray) -> Dict[str, Any]:

@@ -1,0 +1,29 @@
+"""Flags that the experiments share. Imports nothing heavy: it answers `--help`."""
+
+import dataclasses
+from typing import Tuple
+
+from speech2face.config import option, required
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """The model and the clips of an experiment."""
+
+    data_dir: str = required("Voice data set.")
+    run_dir: str = option(
+        "", "Run folder or bundle; by default the compact model that ships."
+    )
+    split: str = option("test", "Split to measure.")
+    n_examples: int = option(
+        5000, "Random clips of a larger split (Tables 2 and 3: 5,000); 0 for all."
+    )
+    sample_seed: int = option(0, "Draws the clips, and those that a figure shows.")
+    output_dir: str = option("results", "Folder for the table and the picture.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Runs:
+    """Training runs to compare."""
+
+    run_dirs: Tuple[str, ...] = option((), "Run folders of speech2face.train.")
