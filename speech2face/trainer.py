@@ -13,6 +13,7 @@ import tensorflow as tf
 from speech2face import losses
 from speech2face.config import (
     DecoderTrainingConfig,
+    LossConfig,
     OptimizerConfig,
     VoiceTrainingConfig,
 )
@@ -104,14 +105,43 @@ class Trainer:
         return means
 
 
+class Eq1:
+    """Eq. 1 of v_s against the true face, both fed through a frozen face decoder."""
+
+    def __init__(self, decoder: DecoderBundle):
+        """Takes f_dec, f_VGG and the normaliser from `decoder`."""
+        self._decoder = decoder
+        self._decoder_activation = face_decoder.decoder_activation_layer(decoder.model)
+
+    def __call__(
+        self, config: LossConfig, raw_feature: tf.Tensor, voice_feature: tf.Tensor
+    ) -> Dict[str, tf.Tensor]:
+        """Returns the terms of `losses.voice_losses`, [b] float32 each.
+
+        Args:
+          config: weights, temperature, reduction.
+          raw_feature: [b, d] float32, the recognizer's feature of the true face.
+          voice_feature: v_s [b, d] float32, normalised.
+        """
+        face_feature = self._decoder.normalizer.normalize(raw_feature)
+        return losses.voice_losses(
+            config,
+            decoder_activation_true=self._decoder_activation(face_feature),
+            decoder_activation_pred=self._decoder_activation(voice_feature),
+            face_feature=face_feature,
+            voice_feature=voice_feature,
+            face_logits_true=self._decoder.head.logits(raw_feature),
+            face_logits_pred=self._decoder.face_logits(voice_feature),
+        )
+
+
 class VoiceTrainer(Trainer):
     """Trains the voice encoder against a frozen face decoder (Sec. 3, Eq. 1)."""
 
     def __init__(self, config: VoiceTrainingConfig, decoder: DecoderBundle):
         """Builds a new voice encoder for the features that `decoder` takes."""
         self._config = config
-        self._decoder = decoder
-        self._decoder_activation = face_decoder.decoder_activation_layer(decoder.model)
+        self._eq_1 = Eq1(decoder)
         model = voice_encoder.build_voice_encoder(
             config.voice_encoder,
             decoder.recognizer.feature_dim,
@@ -131,17 +161,8 @@ class VoiceTrainer(Trainer):
           batch: waveform [b, n] float32, face_feature [b, d] float32, raw.
           training: whether batch normalisation uses the batch's statistics.
         """
-        face_feature = self._decoder.normalizer.normalize(batch["face_feature"])
         voice_feature = self.model(batch["waveform"], training=training)
-        return losses.voice_losses(
-            self._config.loss,
-            decoder_activation_true=self._decoder_activation(face_feature),
-            decoder_activation_pred=self._decoder_activation(voice_feature),
-            face_feature=face_feature,
-            voice_feature=voice_feature,
-            face_logits_true=self._decoder.head.logits(batch["face_feature"]),
-            face_logits_pred=self._decoder.face_logits(voice_feature),
-        )
+        return self._eq_1(self._config.loss, batch["face_feature"], voice_feature)
 
 
 class DecoderTrainer(Trainer):

@@ -38,7 +38,7 @@ def train_voice_encoder(
     """
     info = records.read_dataset_info(data_dir, kind="voice")
     decoder = decoder_bundle.load(decoder_dir)
-    _check_same_recognizer(info, decoder.recognizer, data_dir, decoder_dir)
+    check_same_recognizer(info, decoder.recognizer, data_dir, decoder_dir)
     n_steps = input_pipeline.n_iterations(info, config.loop)
     keras.utils.set_random_seed(config.loop.seed)
     trainer = VoiceTrainer(config, decoder)
@@ -131,7 +131,8 @@ def _recognizer_head(config, name, weights, data_dir) -> recognizers.RecognizerH
     )
 
 
-def _check_same_recognizer(info, recognizer, data_dir, decoder_dir) -> None:
+def check_same_recognizer(info, recognizer, data_dir, decoder_dir) -> None:
+    """Raises ValueError if the decoder takes the features of another recognizer."""
     if info.recognizer != recognizer:
         raise ValueError(
             f"{data_dir} has features of {info.recognizer.name} "
