@@ -79,11 +79,12 @@ class Result:
     provenance: Dict[str, str] = dataclasses.field(default_factory=dict)
 
     def columns(self) -> List[str]:
-        """The measurement columns that some row uses, in order."""
+        """Ours, and the other measurement columns that some row uses, in order."""
         return [
             name
             for name in _COLUMNS
-            if any(getattr(row, name) is not None for row in self.rows)
+            if name == "ours"
+            or any(getattr(row, name) is not None for row in self.rows)
         ]
 
 
@@ -194,6 +195,10 @@ def interval(
             *(sums, counts),
             statistic=lambda s, c: s.sum() / c.sum(),
             n_resamples=N_RESAMPLES,
+        )
+    if n_speakers == len(values):
+        return metrics.bootstrap_ci(
+            values, statistic=statistic, n_resamples=N_RESAMPLES
         )
     clips = np.split(np.argsort(speaker, kind="stable"), np.bincount(speaker).cumsum())
     return metrics.bootstrap_ci(

@@ -70,17 +70,21 @@ def test_numbers_for_a_reader(value, expected):
 
 
 @pytest.mark.parametrize("statistic", [np.mean, np.median])
-def test_intervals_cover_the_truth_where_clips_of_a_speaker_agree(statistic):
-    # 40 speakers with 5 clips each; an interval over clips would cover about half.
+def test_intervals_cover_the_truth_where_clips_of_a_speaker_agree(
+    statistic, monkeypatch
+):
+    # 40 speakers with 5 clips each that agree: an interval that drew clips would be
+    # too narrow by the square root of 5, and cover the truth in 62 % of the cases.
+    monkeypatch.setattr(common, "N_RESAMPLES", 300)
     generator = np.random.default_rng(0)
     speakers = np.repeat(np.arange(40), 5)
     covered = []
-    for _ in range(40):
+    for _ in range(100):
         values = np.repeat(generator.normal(2.0, 1.0, 40), 5)
         values += generator.normal(0.0, 0.1, 200)
         low, high = common.interval(values, speakers, statistic)
         covered.append(low <= 2.0 <= high)
-    assert 0.85 <= np.mean(covered) <= 1.0
+    assert 0.86 <= np.mean(covered) <= 0.99  # 0.93 of 100, three standard errors down
 
 
 def test_the_fast_mean_is_the_mean_of_the_drawn_clips():
