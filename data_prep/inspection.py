@@ -55,8 +55,8 @@ def describe(summary: Dict[str, Any]) -> str:
     lines.append(f"feature norm: mean {norms['mean']:.4g}, sd {norms['sd']:.3g}")
     if summary["secs"]:
         sound = (
-            "sound: {min:.2f} to {max:.2f} s, median {median:.2f} s, mean {mean:.2f} s; "
-            "{tiled:.1%} are shorter than 6 s and get tiled"
+            "sound: {min:.2f} to {max:.2f} s, median {median:.2f} s, mean "
+            "{mean:.2f} s; {tiled:.1%} are shorter than 6 s and get tiled"
         )
         lines.append(sound.format(**summary["secs"]))
     for name, counts in summary["labels"].items():
