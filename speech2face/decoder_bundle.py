@@ -1,7 +1,7 @@
 """The trained face decoder with all that belongs to it, as one folder.
 
     config.json           FaceDecoderConfig
-    decoder.weights.h5    Keras weights
+    decoder.npz           weights of the network
     assets.npz            mean landmarks and feature, normaliser, recognizer head
     recognizer.json       which recognizer's features it takes
 
@@ -20,7 +20,7 @@ import keras
 import numpy as np
 
 from speech2face import config as config_lib
-from speech2face import files
+from speech2face import files, weights
 from speech2face.models import face_decoder
 from speech2face.normalizer import FeatureNormalizer
 from speech2face.recognizers import RecognizerHead
@@ -29,7 +29,7 @@ from speech2face.records import RecognizerInfo
 DECODER_DIR = "decoder"
 
 _CONFIG_FILE = "config.json"
-_WEIGHTS_FILE = "decoder.weights.h5"
+_WEIGHTS_FILE = "decoder.npz"
 _ASSETS_FILE = "assets.npz"
 _RECOGNIZER_FILE = "recognizer.json"
 
@@ -69,12 +69,12 @@ class DecoderBundle:
             digest.update(np.ascontiguousarray(array, np.float32).tobytes())
         return digest.hexdigest()
 
-    def save(self, folder: "os.PathLike[str]") -> None:
-        """Writes the folder, whole or not at all."""
+    def save(self, folder: "os.PathLike[str]", half: bool = False) -> None:
+        """Writes the folder, whole or not at all; `half`: the network as float16."""
         with files.atomic_path(pathlib.Path(folder)) as temporary:
             temporary.mkdir()
             (temporary / _CONFIG_FILE).write_text(config_lib.to_json(self.config))
-            self.model.save_weights(str(temporary / _WEIGHTS_FILE))
+            weights.save(temporary / _WEIGHTS_FILE, self.model.variables, half)
             np.savez(
                 temporary / _ASSETS_FILE,
                 mean_landmarks=self.mean_landmarks,
@@ -112,7 +112,7 @@ def load(folder: "os.PathLike[str]") -> DecoderBundle:
         model = face_decoder.build_face_decoder(
             config, recognizer.feature_dim, assets["mean_landmarks"]
         )
-        model.load_weights(str(folder / _WEIGHTS_FILE))
+        weights.load(folder / _WEIGHTS_FILE, model.variables)
     except (KeyError, OSError, ValueError) as error:
         raise ValueError(f"the face decoder in {folder} is damaged: {error}") from None
     return DecoderBundle(

@@ -5,9 +5,9 @@
 
 A bundle is one folder, written by `speech2face.export`:
 
-    config.json               VoiceTrainingConfig
-    voice_encoder.weights.h5  Keras weights
-    decoder/                  see speech2face.decoder_bundle
+    config.json        VoiceTrainingConfig
+    voice_encoder.npz  weights of the network
+    decoder/           see speech2face.decoder_bundle
 
 A run folder loads as well, with its newest checkpoint.
 """
@@ -22,7 +22,7 @@ import librosa
 import numpy as np
 from PIL import Image
 
-from speech2face import audio, checkpoints, decoder_bundle, files, pictures
+from speech2face import audio, checkpoints, decoder_bundle, files, pictures, weights
 from speech2face import config as config_lib
 from speech2face.config import VoiceTrainingConfig
 from speech2face.decoder_bundle import DECODER_DIR, DecoderBundle
@@ -31,7 +31,7 @@ from speech2face.records import SAMPLE_RATE_HZ
 
 DEFAULT_BUNDLE = pathlib.Path(__file__).parent / "pretrained" / "compact"
 
-_WEIGHTS_FILE = "voice_encoder.weights.h5"
+_WEIGHTS_FILE = "voice_encoder.npz"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,24 +85,23 @@ class Speech2Face:
         encoder = voice_encoder.build_voice_encoder(
             config.voice_encoder, decoder.recognizer.feature_dim
         )
-        weights = folder / _WEIGHTS_FILE
-        if weights.is_file():
-            try:
-                encoder.load_weights(str(weights))
-            except (OSError, ValueError, KeyError) as error:
-                raise ValueError(f"{weights} is damaged: {error}") from None
+        if (folder / _WEIGHTS_FILE).is_file():
+            weights.load(
+                folder / _WEIGHTS_FILE, voice_encoder.learned_variables(encoder)
+            )
         else:
             checkpoints.Checkpointer(folder, encoder).restore_latest(required=True)
         return cls(encoder, decoder, config)
 
-    def save(self, folder: "os.PathLike[str]") -> None:
-        """Writes the bundle, whole or not at all."""
+    def save(self, folder: "os.PathLike[str]", half: bool = False) -> None:
+        """Writes the bundle, whole or not at all; `half`: the weights as float16."""
         with files.atomic_path(pathlib.Path(folder)) as temporary:
             temporary.mkdir()
             text = config_lib.to_json(self.config)
             (temporary / checkpoints.CONFIG_FILE).write_text(text)
-            self.encoder.save_weights(str(temporary / _WEIGHTS_FILE))
-            self.decoder.save(temporary / DECODER_DIR)
+            learned = voice_encoder.learned_variables(self.encoder)
+            weights.save(temporary / _WEIGHTS_FILE, learned, half)
+            self.decoder.save(temporary / DECODER_DIR, half)
 
     def voice_features(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:
         """Returns v_s [b, d] of recordings [n] float32 at 16 kHz, of any lengths.

@@ -39,7 +39,7 @@ def test_a_bundle_is_read_back_exactly(model, tmp_path):
         loaded.voice_features(waveforms), model.voice_features(waveforms)
     )
     assert loaded.decoder.checksum() == model.decoder.checksum()
-    (tmp_path / "bundle/voice_encoder.weights.h5").write_bytes(b"junk")
+    (tmp_path / "bundle/voice_encoder.npz").write_bytes(b"junk")
     with pytest.raises(ValueError, match="is damaged"):
         inference.Speech2Face.load(tmp_path / "bundle")
     with pytest.raises(FileNotFoundError, match="there is no model"):

@@ -143,7 +143,7 @@ def test_sigterm_saves_and_the_next_start_finishes(folders, whole_run):
     run_dir = folders / "terminated"
     config = tiny_config()
     flags = [
-        f"--{name}={value}"
+        f"--{name}={','.join(value) if isinstance(value, tuple) else value}"
         for part in (config.audio, config.voice_encoder, config.loop)
         for name, value in vars(part).items()
     ]
@@ -311,7 +311,7 @@ def test_decoder_bundle_round_trip(folders, tmp_path):
     with pytest.raises(FileNotFoundError, match="is no face decoder"):
         decoder_bundle.load(tmp_path)
     decoder.save(tmp_path / "d")
-    (tmp_path / "d/decoder.weights.h5").write_bytes(b"junk")
+    (tmp_path / "d/decoder.npz").write_bytes(b"junk")
     with pytest.raises(ValueError, match="is damaged"):
         decoder_bundle.load(tmp_path / "d")
 

@@ -172,6 +172,8 @@ class SpeakerEmbedding(layers.Layer):
       embedder: its name in `EMBEDDERS`.
     """
 
+    is_pretrained = True  # see voice_encoder.learned_variables
+
     def __init__(self, embedder: str, **kwargs):
         super().__init__(**{"name": embedder, **kwargs, "dtype": "float32"})
         self.embedder = find_embedder(embedder)

@@ -6,14 +6,14 @@ with max pooling over time only; the last convolution is averaged over all that 
 of time, so the input "can be arbitrarily long"; two fully connected layers follow, the
 last of them without activation.
 
-What Table 1 leaves open: the convolutions are not padded (BUILD_NOTES 6), and since a
+What Table 1 leaves open: the convolutions are not padded (BUILD_NOTES 5), and since a
 1 x 1 convolution could not turn the 57 frequencies left into one feature, the first
 fully connected layer takes all of them times 512 channels. That makes 148,067,584
 parameters, 148,062,976 of them trainable. Without padding the network needs 259
 frames, 2.605 s; callers repeat anything shorter (`audio.fit_length`).
 """
 
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, List, NamedTuple, Optional, Tuple
 
 import keras
 from keras import layers, ops
@@ -109,6 +109,18 @@ def build_table_1(
         else:
             x = _fully_connected(x, row, config, feature_dim, dtype_policy)
     return keras.Model(spectrogram, x, name="table_1")
+
+
+def learned_variables(encoder: layers.Layer) -> List[keras.Variable]:
+    """The variables of an encoder but those of pretrained, frozen networks.
+
+    Pretrained networks come with the package, and seeds of dropout decide nothing
+    behind the training: neither belongs into a bundle.
+    """
+    if isinstance(encoder, keras.Model):
+        parts = [learned_variables(layer) for layer in encoder.layers]
+        return [variable for part in parts for variable in part]
+    return [] if getattr(encoder, "is_pretrained", False) else encoder.weights
 
 
 def split_at_time_average(table_1: keras.Model) -> Tuple[keras.Model, keras.Model]:
