@@ -1,0 +1,114 @@
+"""Fig. 8 and the ablations: runs are read, named and measured alike."""
+
+import dataclasses
+import json
+import pathlib
+import shlex
+
+import pytest
+from absl import flags
+from conftest import REPOSITORY
+from test_inference import make_model
+from test_training import tiny_config
+from tiny_material import shared_material
+
+from experiments import common, run_comparison
+from speech2face import config as config_lib
+from speech2face import files, flag_config
+from speech2face.config import VoiceEncoderConfig, VoiceTrainingConfig
+
+LOG = [
+    ("train", 2, 5.0),
+    ("validation", 2, 6.0),
+    ("train", 4, 3.0),
+    ("validation", 4, 4.0),
+    ("train", 6, 2.0),
+    ("validation", 6, 4.5),
+]
+
+
+def write_run(folder, config=None, log=LOG):
+    """A bundle with a log is what a run folder is for the experiments."""
+    make_model().save(folder)
+    (folder / "config.json").write_text(config_lib.to_json(config or tiny_config()))
+    (folder / "summaries").mkdir()
+    lines = [json.dumps({"kind": k, "step": s, "total": t}) for k, s, t in log]
+    (folder / "summaries/log.jsonl").write_text("\n".join(lines) + "\n")
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("runs") / "bn")
+
+
+def test_losses_of_a_log_by_hand(run_dir):
+    run = run_comparison.read_run(run_dir)
+    assert run.label == "w/ BN, 2.7 sec. audio"
+    assert run_comparison.compute_fig08([run]) == [
+        {
+            "iterations": 6,
+            "last training loss": 2.0,
+            "last validation loss": 4.5,
+            "least validation loss": 4.0,
+        }
+    ]
+
+
+def test_fig08_has_curves_and_thumbnails(run_dir, tmp_path):
+    inputs = dataclasses.replace(
+        shared_material().inputs, output_dir=str(tmp_path), run_dir=""
+    )
+    result = run_comparison.run_fig08([run_dir, run_dir], inputs)
+    assert {row.keys["run"] for row in result.rows} == {"w/ BN, 2.7 sec. audio (bn)"}
+    with_faces = files.decode_image(result.picture)
+    no_faces = dataclasses.replace(inputs, data_dir="")
+    alone = files.decode_image(run_comparison.run_fig08([run_dir], no_faces).picture)
+    assert with_faces.shape[0] > alone.shape[0]
+
+
+def test_a_bundle_has_no_curves():
+    with pytest.raises(common.NotApplicable, match="no training log"):
+        run_comparison.read_run(shared_material().inputs.run_dir)
+    with pytest.raises(common.NotApplicable, match="give --run_dirs"):
+        run_comparison.run_fig08([], shared_material().inputs)
+
+
+def test_a_run_is_described_by_what_departs_from_the_paper():
+    assert run_comparison.describe(VoiceTrainingConfig()) == "the paper's config"
+    config = VoiceTrainingConfig(voice_encoder=VoiceEncoderConfig(padding="same"))
+    assert run_comparison.describe(config) == "padding 'valid' -> 'same'"
+    longer = dataclasses.replace(config, loop=tiny_config(epochs=9.0).loop)
+    assert run_comparison.describe(longer) == "padding 'valid' -> 'same'"
+
+
+def test_ablations_measure_every_run_on_one_data_set(run_dir, tmp_path):
+    inputs = dataclasses.replace(shared_material().inputs, output_dir=str(tmp_path))
+    bundle = shared_material().inputs.run_dir
+    result = run_comparison.run_ablations([run_dir, bundle], inputs, clip_secs=2.7)
+    assert [row.keys["run"] for row in result.rows] == ["bn"] * 3 + ["bundle"] * 3
+    assert [row.ours for row in result.rows[:3]] == pytest.approx(
+        [row.ours for row in result.rows[3:]]  # one seed, hence the same weights
+    )
+    assert "width 1.0 -> 0.015625" in result.rows[0].keys["departs in"]
+    assert result.rows[2].chance == 4.5
+
+
+ABLATIONS = sorted((REPOSITORY / "configs").glob("ablation_*.flags"))
+
+
+@pytest.mark.parametrize("path", ABLATIONS, ids=lambda path: path.stem)
+def test_an_ablation_departs_in_what_its_file_says(path, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    values = flags.FlagValues()
+    flags.DEFINE_string("flagfile", "", "", flag_values=values)
+    flag_config.define(VoiceTrainingConfig, values)
+    values(values.read_flags_from_files(["program", f"--flagfile={path}"]))
+    config = flag_config.read(VoiceTrainingConfig, values)
+    lines = shlex.split(pathlib.Path(path).read_text(), comments=True)
+    own = [line for line in lines if not line.startswith("--flagfile")]
+    changed = run_comparison.describe(config).split(", ")
+    assert len(changed) == len(own) >= 1
+    for line in own:
+        name = line[2:].split("=")[0]
+        assert any(change.split()[0] in (name, name[2:]) for change in changed)
