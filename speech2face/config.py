@@ -76,6 +76,11 @@ class VoiceEncoderConfig:
         "Pretrained speaker recognisers of 'speaker_embedding', of those in "
         "models/speaker_encoder.py. Beyond the paper.",
     )
+    speaker_noise: float = option(
+        0.0,
+        "Noise on the embedding in training, in standard deviations of a unit: to a "
+        "linear head it is ridge regression, 1.5 with 671 clips. Beyond the paper.",
+    )
     speaker_hidden_units: Tuple[int, ...] = option(
         (), "Hidden widths of the head of 'speaker_embedding'. Beyond the paper."
     )

@@ -194,6 +194,26 @@ def test_only_the_head_is_trained():
     assert feature.shape == (2, 128) and feature.dtype == "float32"
 
 
+def test_head_sees_centred_embeddings_in_units_of_their_spread():
+    config = VoiceEncoderConfig(
+        encoder="speaker_embedding",
+        speaker_embedders=("resemblyzer",),
+        speaker_noise=1.5,
+    )
+    model = voice_encoder.build_voice_encoder(config, 4)
+    mean = np.linspace(0, 0.1, 256)
+    kernel = np.random.RandomState(0).standard_normal([256, 4])
+    bias = np.arange(4)
+    # BatchNormalization holds mean and variance; the units here vary by 0.038.
+    model.get_layer("center").set_weights([mean, np.full(256, 0.038**2)])
+    model.get_layer("feature").set_weights([kernel, bias])
+    voice = generated_voice(8, 1.0)
+    embedding = twin("resemblyzer", voice)
+    expected = (embedding - mean) / 0.038 @ kernel + bias
+    np.testing.assert_allclose(embed(model, voice)[0], expected, rtol=0, atol=0.05)
+    assert np.abs(np.asarray(model(voice[None], training=True)) - expected).max() > 1
+
+
 def test_model_survives_its_own_json():
     config = VoiceEncoderConfig(
         encoder="speaker_embedding", speaker_embedders=("resemblyzer",)
