@@ -62,7 +62,7 @@ def twin(name, waveform):
             center=False,
         ).T
         mel = np.log10(mel + 1e-6)
-        windows = [mel[i : i + 80] for i in range(0, len(mel) - 79, 40)]
+        windows = [mel[i : i + 80] for i in range(0, len(mel) - 79, 80)]
     embeddings = [twin_window(window, weights) for window in windows]
     if name == "resemblyzer":
         embeddings = [np.maximum(e, 0) for e in embeddings]
@@ -121,7 +121,8 @@ def test_embedding_equals_what_the_package_computes(embeddings, name):
     """The file holds what each package's own code made of these generated voices.
 
     resemblyzer with its float32 weights under PyTorch, which ours, rounded to float16,
-    miss by up to 5e-4; voicefilter with 8-bit activations under ONNX Runtime.
+    miss by up to 5e-4; voicefilter with 8-bit activations under ONNX Runtime, in
+    windows that do not overlap.
     """
     for case in json.loads(GOLDEN.read_text())[name]:
         waveform = generated_voice(case["seed"], case["secs"])
@@ -130,7 +131,7 @@ def test_embedding_equals_what_the_package_computes(embeddings, name):
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-3)
             assert ours @ theirs > 0.99999
         else:
-            assert ours @ theirs > 0.99
+            assert ours @ theirs > 0.999
 
 
 def test_windows_are_resemblyzers_partial_utterances():
