@@ -112,8 +112,7 @@ def predict(
         pending.append(audio.fit_length(example.waveform, n_samples))
         examples.append(dataclasses.replace(example, waveform=None, face_jpeg=b""))
         if len(pending) == _BATCH_SIZE or len(examples) == len(picked):
-            feature = model.encoder(np.stack(pending), training=False)
-            features.append(np.asarray(feature, np.float32))
+            features.append(model.encode(np.stack(pending)))
             pending = []
     raw = np.stack([example.face_feature for example in examples])
     return Predictions(

@@ -20,6 +20,7 @@ from typing import List, Optional, Sequence
 import keras
 import librosa
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
 from speech2face import audio, checkpoints, decoder_bundle, files, pictures, weights
@@ -68,6 +69,14 @@ class Speech2Face:
         self.encoder = encoder
         self.decoder = decoder
         self.config = config
+        # Graphs: called op by op, a network of thousands of small ones takes seconds.
+        any_batch = [tf.TensorSpec([None, None], tf.float32)]
+        self._encode = tf.function(
+            lambda waveforms: encoder(waveforms, training=False), any_batch
+        )
+        self._decode = tf.function(
+            lambda features: decoder.model(features, training=False), any_batch
+        )
 
     @classmethod
     def load(cls, folder: "Optional[os.PathLike[str]]" = None) -> "Speech2Face":
@@ -114,9 +123,12 @@ class Speech2Face:
         for waveform in waveforms:
             if len(waveform) < n_clip:
                 waveform = audio.fit_length(waveform, n_clip)
-            feature = self.encoder(waveform[np.newaxis], training=False)
-            features.append(np.asarray(feature, np.float32)[0])
+            features.append(self.encode(waveform[np.newaxis])[0])
         return np.stack(features)
+
+    def encode(self, waveforms: np.ndarray) -> np.ndarray:
+        """Returns v_s [b, d] of equally long recordings [b, n] float32, as they are."""
+        return self._encode(waveforms).numpy()
 
     def faces(self, features: np.ndarray, exaggeration: float = 0.0) -> List[Result]:
         """Decodes features v [b, d] (from a voice or, for F2F, from a face).
@@ -129,7 +141,7 @@ class Speech2Face:
         """
         mean = self.decoder.mean_feature
         shown = mean + (1.0 + exaggeration) * (features - mean)
-        outputs = self.decoder.model(shown, training=False)
+        outputs = self._decode(np.asarray(shown, np.float32))
         return [
             Result(Image.fromarray(image), landmarks, feature)
             for image, landmarks, feature in zip(
