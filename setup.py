@@ -10,7 +10,12 @@ EXTRAS = {
     # The generated sample people: a speech synthesizer (GPL), hence apart.
     "sample": ["espeakng-loader>=0.2"],
     # Tables and figures of the paper.
-    "experiments": ["matplotlib>=3.7", "scikit-learn>=1.3", "scipy>=1.10"],
+    "experiments": [
+        "matplotlib>=3.7",
+        "opencv-python-headless>=4.8",  # cartoons
+        "scikit-learn>=1.3",
+        "scipy>=1.10",
+    ],
     # The web page.
     "app": ["gradio>=4.44"],
     # Models for other runtimes.
