@@ -39,7 +39,7 @@ SECTIONS = (
     (
         "4.2. Ablations, observations, limitations",
         (
-            *("fig06_duration", "fig08_convergence", "ablations"),
+            *("fig06_duration", "fig08_convergence", "ablations", "supp_pixel_loss"),
             *("fig09_consistency", "fig10_language", "fig11_failures"),
         ),
     ),
@@ -120,6 +120,10 @@ def _experiments(
         ("fig06_duration", lambda: face_sheets.run_fig06(material)),
         ("fig08_convergence", lambda: run_comparison.run_fig08(run_dirs, inputs)),
         ("ablations", lambda: run_comparison.run_ablations(runs.run_dirs, inputs)),
+        (
+            "supp_pixel_loss",
+            lambda: run_comparison.run_pixel_loss(runs.run_dirs, inputs),
+        ),
         ("fig09_consistency", lambda: face_sheets.run_fig09(material)),
         ("fig10_language", lambda: face_sheets.run_fig10(material)),
         ("fig11_failures", lambda: attribute_agreement.run_fig11(material, *asked)),

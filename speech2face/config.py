@@ -157,6 +157,11 @@ class LossConfig:
     )
     lambda2: float = option(200.0, "Weight of the distillation term (Eq. 1: 200).")
     temperature: float = option(2.0, "Temperature T of the distillation (Sec. 3: 2).")
+    pixel_weight: float = option(
+        0.0,
+        "Weight of the mean absolute difference of the decoded images, F2F and S2F: "
+        "the image-space loss that the supplementary tries. Not in Eq. 1: 0.",
+    )
     contrastive_weight: float = option(
         0.0,
         "Weight of an InfoNCE term between the voices and faces of a batch. Beyond "

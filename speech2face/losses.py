@@ -33,6 +33,8 @@ def voice_losses(
     voice_feature: Any,
     face_logits_true: Any,
     face_logits_pred: Any,
+    image_true: Optional[Any] = None,
+    image_pred: Optional[Any] = None,
 ) -> Dict[str, Any]:
     """Eq. 1 for each example of a batch.
 
@@ -44,10 +46,14 @@ def voice_losses(
       voice_feature: v_s [batch, d].
       face_logits_true: f_VGG(v_f) [batch, classes].
       face_logits_pred: f_VGG(v_s) [batch, classes].
+      image_true: the decoded face of v_f [batch, 224, 224, 3] in [0, 1]; needed unless
+        `config.pixel_weight` is 0.
+      image_pred: that of v_s, likewise.
 
     Returns:
       'decoder_l1', 'feature_l2' and 'distillation' without their weights, 'contrastive'
-      if its weight is not 0, and the weighted sum 'total'; each [batch] float32.
+      and 'pixel' if their weights are not 0, and the weighted sum 'total'; each [batch]
+      float32.
     """
     terms = {
         "decoder_l1": l1(
@@ -71,6 +77,9 @@ def voice_losses(
             face_feature, voice_feature, config.contrastive_temperature
         )
         weights["contrastive"] = config.contrastive_weight
+    if config.pixel_weight:
+        terms["pixel"] = _mean_per_example(ops.abs(_error(image_true, image_pred)))
+        weights["pixel"] = config.pixel_weight
     return {**terms, "total": _weighted_sum(terms, weights)}
 
 

@@ -124,6 +124,10 @@ class Eq1:
           voice_feature: v_s [b, d] float32, normalised.
         """
         face_feature = self._decoder.normalizer.normalize(raw_feature)
+        images = {}
+        if config.pixel_weight:
+            images["image_true"] = self._decoder.model(face_feature)["image"]
+            images["image_pred"] = self._decoder.model(voice_feature)["image"]
         return losses.voice_losses(
             config,
             decoder_activation_true=self._decoder_activation(face_feature),
@@ -132,6 +136,7 @@ class Eq1:
             voice_feature=voice_feature,
             face_logits_true=self._decoder.head.logits(raw_feature),
             face_logits_pred=self._decoder.face_logits(voice_feature),
+            **images,
         )
 
 

@@ -5,17 +5,20 @@ import json
 import pathlib
 import shlex
 
+import numpy as np
 import pytest
+import tensorflow as tf
 from absl import flags
 from conftest import REPOSITORY
 from test_inference import make_model
-from test_training import tiny_config
+from test_records import DIM
+from test_training import make_decoder, tiny_config
 from tiny_material import shared_material
 
 from experiments import common, run_comparison
 from speech2face import config as config_lib
-from speech2face import files, flag_config
-from speech2face.config import VoiceEncoderConfig, VoiceTrainingConfig
+from speech2face import files, flag_config, trainer
+from speech2face.config import LossConfig, VoiceEncoderConfig, VoiceTrainingConfig
 
 LOG = [
     ("train", 2, 5.0),
@@ -92,6 +95,36 @@ def test_ablations_measure_every_run_on_one_data_set(run_dir, tmp_path):
     )
     assert "width 1.0 -> 0.015625" in result.rows[0].keys["departs in"]
     assert result.rows[2].chance == 4.5
+
+
+def test_pixel_loss_compares_a_run_with_and_one_without(run_dir, tmp_path):
+    inputs = dataclasses.replace(shared_material().inputs, output_dir=str(tmp_path))
+    with pytest.raises(common.NotApplicable, match="ablation_pixel_loss"):
+        run_comparison.run_pixel_loss([run_dir, run_dir], inputs)
+    config = dataclasses.replace(tiny_config(), loss=LossConfig(pixel_weight=1.0))
+    pixel_run = write_run(tmp_path / "pixels", config)
+    result = run_comparison.run_pixel_loss([run_dir, pixel_run], inputs, 2.7)
+    losses = [row.keys["loss"] for row in result.rows]
+    assert losses == ["feature losses"] * 4 + ["image loss"] * 4
+    sheet = files.decode_image(result.picture)
+    assert sheet.shape[1] == 4 * 164 + 4  # photograph, F2F, and a column for each run
+
+
+def test_the_image_loss_is_of_the_decoded_pictures_and_reaches_the_voice():
+    decoder = make_decoder()
+    generator = np.random.default_rng(0)
+    raw = generator.normal(size=(2, DIM)).astype(np.float32)
+    voice = tf.Variable(generator.normal(size=(2, DIM)).astype(np.float32))
+    config = LossConfig(decoder_weight=0.0, lambda1=0.0, lambda2=0.0, pixel_weight=3.0)
+    with tf.GradientTape() as tape:
+        terms = trainer.Eq1(decoder)(config, raw, voice)
+    true = decoder.model(decoder.normalizer.normalize(raw))["image"].numpy()
+    own = decoder.model(voice.numpy())["image"].numpy()
+    expected = np.abs(own - true).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(terms["pixel"], expected, rtol=1e-5)
+    np.testing.assert_allclose(terms["total"], 3 * expected, rtol=1e-5)
+    assert np.abs(tape.gradient(terms["total"], voice)).max() > 0
+    assert "pixel" not in trainer.Eq1(decoder)(LossConfig(), raw, voice)
 
 
 ABLATIONS = sorted((REPOSITORY / "configs").glob("ablation_*.flags"))
