@@ -1,12 +1,13 @@
 """Supplementary: t-SNE of predicted and true features, coloured by label."""
 
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from experiments import plots
 from experiments.common import NotApplicable, Result, Row
 from experiments.material import Material
+from speech2face import search
 from speech2face.models import face_decoder
 
 LEAST = 5  # clips, for a map to mean anything
@@ -35,24 +36,30 @@ def compute(features: np.ndarray, seed: int = 0) -> np.ndarray:
     ).fit_transform(np.asarray(features, np.float64))
 
 
-def purity(features: np.ndarray, labels: List[Optional[str]], k: int = 5) -> float:
-    """Share of each clip's k nearest others, by cosine, that have its label.
+def purity(
+    features: np.ndarray, labels: np.ndarray, speaker_ids: np.ndarray, k: int = 5
+) -> Tuple[float, float]:
+    """How often neighbours that are other speakers have a clip's label.
 
     Args:
       features: [n, d].
-      labels: n values; clips with None are left out.
+      labels: [n] values.
+      speaker_ids: [n]; a speaker's own clips may share one face and do not count.
       k: neighbours.
-    """
-    from speech2face import search
 
-    known = [i for i, value in enumerate(labels) if value is not None]
-    values = np.array([labels[i] for i in known])
-    nearest, _ = search.nearest(features[known], features[known], k + 1)
+    Returns:
+      The share among each clip's k nearest clips of other speakers, by cosine, and the
+      share among all of them, which is chance.
+    """
+    most_own = np.unique(speaker_ids, return_counts=True)[1].max()
+    nearest, _ = search.nearest(features, features, k + most_own)
     shares = []
     for own, found in enumerate(nearest):
-        others = found[found != own][:k]
-        shares.append(np.mean(values[others] == values[own]))
-    return float(np.mean(shares))
+        others = found[speaker_ids[found] != speaker_ids[own]][:k]
+        shares.append(np.mean(labels[others] == labels[own]))
+    is_other = speaker_ids[:, np.newaxis] != speaker_ids
+    agrees = labels[:, np.newaxis] == labels
+    return float(np.mean(shares)), float(agrees[is_other].mean())
 
 
 def run(material: Material, label: str = "") -> Result:
@@ -77,7 +84,7 @@ def run(material: Material, label: str = "") -> Result:
         title="Supplementary. t-SNE of the features",
         shows="Two-dimensional maps of the true face features and of those predicted "
         "from speech, and of the decoder's first layer f_dec of both.",
-        rows=_rows(spaces, values, label),
+        rows=_rows(spaces, values, predictions.speaker_ids, label),
         picture=_draw(maps, values, label),
         notes=["each map is of its own space: places compare only within a map"],
         provenance=material.provenance(),
@@ -91,23 +98,23 @@ def _first_label(labels: List[Dict[str, str]]) -> str:
 
 
 def _rows(
-    spaces: Dict[str, np.ndarray], values: List[Optional[str]], label: str
+    spaces: Dict[str, np.ndarray],
+    values: List[Optional[str]],
+    speaker_ids: Sequence[str],
+    label: str,
 ) -> List[Row]:
     """How often neighbours agree, where the label has two values or more."""
-    known = np.array([value for value in values if value is not None])
-    names, counts = np.unique(known, return_counts=True)
-    if len(names) < 2:
+    known = [i for i, value in enumerate(values) if value is not None]
+    labels = np.array([values[i] for i in known])
+    speakers = np.array([speaker_ids[i] for i in known])
+    if len(set(labels)) < 2 or len(set(speakers)) < 2:
         return []
-    chance = float(np.sum(counts * (counts - 1)) / (len(known) * (len(known) - 1)))
-    return [
-        Row(
-            {"space": name, "measure": f"5 nearest of the same {label}"},
-            ours=purity(features, values),
-            n=len(known),
-            chance=chance,
-        )
-        for name, features in spaces.items()
-    ]
+    rows = []
+    for name, features in spaces.items():
+        share, chance = purity(features[known], labels, speakers)
+        keys = {"space": name, "measure": f"5 nearest others of the same {label}"}
+        rows.append(Row(keys, ours=share, n=len(known), chance=chance))
+    return rows
 
 
 def _draw(

@@ -33,15 +33,26 @@ def test_purity_equals_a_count_of_scikit_learns_neighbours():
     model = sklearn.neighbors.NearestNeighbors(n_neighbors=5, metric="cosine")
     found = model.fit(features).kneighbors(return_distance=False)
     expected = np.mean(labels[found] == labels[:, None])
-    assert feature_map.purity(features, labels.tolist()) == pytest.approx(expected)
-    unknown = [None if i % 2 else "a" for i in range(80)]
-    assert feature_map.purity(features, unknown) == 1.0
+    share, chance = feature_map.purity(features, labels, np.arange(80))
+    assert share == pytest.approx(expected)
+    counts = np.unique(labels, return_counts=True)[1]
+    assert chance == pytest.approx((counts * (counts - 1)).sum() / (80 * 79))
+
+
+def test_a_speakers_own_clips_are_no_neighbours():
+    # Four speakers, one face each; the nearest other speaker has the other label.
+    angles = np.radians([0, 5, 90, 95])
+    faces = np.stack([np.cos(angles), np.sin(angles)], 1)
+    features, speakers = np.repeat(faces, 6, axis=0), np.repeat(np.arange(4), 6)
+    labels = np.repeat(["a", "b", "a", "b"], 6)
+    share, chance = feature_map.purity(features, labels, speakers)
+    assert share == 0.0 and chance == pytest.approx(1 / 3)
 
 
 def test_maps_of_a_model():
     result = feature_map.run(shared_material())
     assert len(result.rows) == 4 and result.rows[0].n == 8
-    assert result.rows[0].chance == pytest.approx(2 * 4 * 3 / (8 * 7))
+    assert result.rows[0].chance == pytest.approx(2 / 6)  # other speakers
     assert result.rows[0].keys["measure"].endswith("gender")
     assert files.decode_image(result.picture).shape[2] == 3
     unlabelled = feature_map.run(shared_material(), "nothing")
