@@ -333,7 +333,7 @@ def run_fig11(
         if known:
             share = 100.0 * len(indices) / known
             rows.append(Row({"failure": f"{kind}, %"}, ours=share, n=known))
-        shown = indices[:N_FAILURES]
+        shown = _of_different_speakers(indices, predictions.speaker_ids)[:N_FAILURES]
         if shown:
             faces = material.faces(predictions.voice_features[shown]).images
             pairs = zip(material.photographs(shown), faces)
@@ -352,6 +352,14 @@ def run_fig11(
         notes=_notes(provider)[:1],
         provenance=material.provenance(),
     )
+
+
+def _of_different_speakers(indices: Sequence[int], speaker_ids: Sequence[str]):
+    """The first index of each speaker, in order."""
+    first: Dict[str, int] = {}
+    for index in indices:
+        first.setdefault(speaker_ids[index], index)
+    return list(first.values())
 
 
 def _failure_captions(readings: Readings, indices: Sequence[int], name: str):

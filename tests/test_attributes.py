@@ -326,6 +326,11 @@ def test_failures_are_ranked_by_hand():
     assert first["age mismatch, old to young"] == [2]
 
 
+def test_failures_are_shown_of_different_speakers():
+    shown = attribute_agreement._of_different_speakers([4, 1, 0, 3], "aabbb")
+    assert shown == [4, 1]
+
+
 def test_fig11_of_a_model():
     result = attribute_agreement.run_fig11(shared_material())
     assert len(result.rows) == 3 and result.picture
