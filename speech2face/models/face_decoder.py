@@ -12,7 +12,7 @@ layer is f_dec of Eq. 1. From there two branches draw the face apart from each o
     image = texture, warped from the mean landmarks to the predicted ones
 
 The papers leave the landmark branch's widths, the range of the texture and all
-initialisation open; ours, with reasons, stand beside the code and in BUILD_NOTES 17.
+initialisation open; ours, with reasons, stand beside the code and in BUILD_NOTES 16.
 """
 
 import keras
