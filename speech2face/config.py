@@ -84,6 +84,11 @@ class VoiceEncoderConfig:
     speaker_hidden_units: Tuple[int, ...] = option(
         (), "Hidden widths of the head of 'speaker_embedding'. Beyond the paper."
     )
+    speaker_feature_norm: float = option(
+        0.0,
+        "Length given to the feature of 'speaker_embedding', for losses that only see "
+        "its direction; 0 leaves it. Beyond the paper.",
+    )
     head_dropout: float = option(
         0.0, "Dropout rate before the fully connected layers. Not in the paper: 0."
     )

@@ -22,6 +22,7 @@ from speech2face.models import dlib_resnet, vgg_face
 CROP_PX = 224
 CROP_SCALE = 1.65  # a face crop's side in detector boxes (Sec. 4, BUILD_NOTES 8)
 BATCH = 32
+MIN_MEMBERS = 3  # people behind a k-means prototype
 
 MAX_OFF_CENTRE_PX = 45.0  # a third of the centre box; farther off it is somebody else
 
@@ -110,8 +111,9 @@ def prototype_head(
       features: [n, feature_dim] raw face features of the training set.
       speaker_ids: n identities.
       n_prototypes: 0 for one per speaker, the mean of the speaker's features, in the
-        sorted order of the ids; else this many k-means centroids of the features.
-      sharpness: a. Not in the paper: BUILD_NOTES 8. For dlib's features 100 is the
+        sorted order of the ids; else this many k-means centroids of the features,
+        less those of fewer than three people.
+      sharpness: a. Not in the paper: BUILD_NOTES 32. For dlib's features 100 is the
         maximum-likelihood value for finding a face by its normalised picture among
         752 real faces (70 to 140 within 0.07 nats): the softmax is then about the
         probability of being that person. Two pictures of one person lay 0.34 +- 0.09
@@ -130,7 +132,7 @@ def prototype_head(
     if sharpness <= 0:
         raise ValueError(f"prototype sharpness must be positive; got {sharpness}")
     if n_prototypes:
-        prototypes = _centroids(features, n_prototypes)
+        prototypes = _centroids(features, ids, n_prototypes)
     else:
         prototypes = np.stack([features[ids == i].mean(0) for i in np.unique(ids)])
     return RecognizerHead(
@@ -338,11 +340,21 @@ def _checked_crops(face_crops: np.ndarray, size_px: int) -> np.ndarray:
     return crops
 
 
-def _centroids(features: np.ndarray, n: int) -> np.ndarray:
-    """k-means centroids, the same on every run. [m, d] -> [n, d]"""
+def _centroids(features: np.ndarray, ids: np.ndarray, n: int) -> np.ndarray:
+    """k-means centroids of at least MIN_MEMBERS people. [m, d] -> [<= n, d]
+
+    A centroid of one face would be that face, and ships with the model.
+    """
     from sklearn import cluster
 
     n_distinct = len(np.unique(features, axis=0))
     if not 0 < n <= n_distinct:
         raise ValueError(f"{n} prototypes of {n_distinct} distinct face features")
-    return cluster.KMeans(n, n_init=4, random_state=0).fit(features).cluster_centers_
+    fitted = cluster.KMeans(n, n_init=4, random_state=0).fit(features)
+    n_members = [len(np.unique(ids[fitted.labels_ == label])) for label in range(n)]
+    kept = np.array(n_members) >= MIN_MEMBERS
+    if not kept.any():
+        raise ValueError(
+            f"none of {n} prototypes has {MIN_MEMBERS} people; ask for fewer"
+        )
+    return fitted.cluster_centers_[kept]

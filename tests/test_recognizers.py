@@ -271,8 +271,9 @@ def test_prototype_head_is_the_posterior_of_the_nearest_mean(people):
 
 def test_centroids_are_the_clusters_and_repeatable(people):
     features, ids = people
-    head = recognizers.prototype_head(features, ids, n_prototypes=12, sharpness=2.0)
-    again = recognizers.prototype_head(features, ids, n_prototypes=12, sharpness=2.0)
+    alone = [str(index) for index in range(len(features))]  # a face each
+    head = recognizers.prototype_head(features, alone, n_prototypes=12, sharpness=2.0)
+    again = recognizers.prototype_head(features, alone, n_prototypes=12, sharpness=2.0)
     np.testing.assert_array_equal(head.weights, again.weights)
     means = np.stack([features[ids == i].mean(0) for i in sorted(set(ids))])
     centroids = head.weights.T / 2.0
@@ -280,6 +281,17 @@ def test_centroids_are_the_clusters_and_repeatable(people):
     order = np.linalg.norm(means[:, None] - centroids, axis=-1).argmin(1)
     assert sorted(order) == list(range(12))
     np.testing.assert_allclose(centroids[order], means, atol=1e-5)
+
+
+def test_no_centroid_is_the_face_of_one_or_two_people():
+    crowd = np.random.default_rng(0).normal(size=(9, 4)) * 0.01
+    loner = np.full((5, 4), 100.0) + np.arange(5)[:, None] * 0.01  # one person's
+    features = np.concatenate([crowd, loner])
+    ids = [f"p{index}" for index in range(9)] + ["loner"] * 5
+    head = recognizers.prototype_head(features, ids, n_prototypes=2, sharpness=1.0)
+    np.testing.assert_allclose(head.weights.T, crowd.mean(0, keepdims=True), atol=1e-6)
+    with pytest.raises(ValueError, match="none of 14 prototypes has 3 people"):
+        recognizers.prototype_head(features, ids, n_prototypes=14)
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def build_speaker_encoder(
 
     Args:
       config: `speaker_embedders`, `speaker_noise`, `speaker_hidden_units`,
-        `head_dropout`.
+        `head_dropout`, `speaker_feature_norm`.
       feature_dim: length of the face feature.
       dtype_policy: arithmetic of the head's hidden layers; all else is float32.
 
@@ -152,6 +152,11 @@ def build_speaker_encoder(
         )(x)
     x = _dropout(config, "dropout_feature")(x)
     x = layers.Dense(feature_dim, dtype="float32", name="feature")(x)
+    if config.speaker_feature_norm:
+        x = layers.UnitNormalization(dtype="float32", name="unit")(x)
+        x = layers.Rescaling(
+            config.speaker_feature_norm, dtype="float32", name="feature_norm"
+        )(x)
     return keras.Model(waveform, x, name="voice_encoder")
 
 
