@@ -103,7 +103,7 @@ def job_of(
     options: JobOptions, clips: Sequence[Clip], kind: str, extra: Dict[str, Any]
 ) -> Dict[str, Any]:
     """What decides the records; the same job may be resumed, another is refused."""
-    weights = options.vgg_face_weights if options.recognizer == "vgg_face" else ""
+    weights = "" if options.recognizer == "dlib" else options.vgg_face_weights
     if weights and not os.path.isfile(weights):
         raise FileNotFoundError(f"--vgg_face_weights={weights} does not exist")
     return {

@@ -18,8 +18,10 @@ class JobOptions:
     media_dir: str = option(
         "", "Folder that paths in the manifest are relative to; '' is the manifest's."
     )
-    recognizer: Literal["vgg_face", "dlib"] = option(
-        "vgg_face", "Makes the face features (Sec. 3: VGG-Face fc7)."
+    recognizer: Literal["vgg_face", "vgg_face_relu", "dlib"] = option(
+        "vgg_face",
+        "Makes the face features (Sec. 3: VGG-Face fc7); 'vgg_face_relu' takes fc7 "
+        "behind its ReLU (BUILD_NOTES 10).",
     )
     vgg_face_weights: str = option(
         "", "Weights file of VGG-Face, as speech2face.import_vgg_face writes it."

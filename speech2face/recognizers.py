@@ -19,6 +19,7 @@ import numpy as np
 from speech2face import dlib_weights, face_chip, vgg_face_file
 from speech2face.models import dlib_resnet, vgg_face
 
+VGG_FACE_NAMES = ("vgg_face", "vgg_face_relu")
 CROP_PX = 224
 CROP_SCALE = 1.65  # a face crop's side in detector boxes (Sec. 4, BUILD_NOTES 8)
 BATCH = 32
@@ -27,16 +28,14 @@ MIN_MEMBERS = 3  # people behind a k-means prototype
 MAX_OFF_CENTRE_PX = 45.0  # a third of the centre box; farther off it is somebody else
 
 
-def load_recognizer(
-    name: str, weights: str = "", fc7_relu: bool = False
-) -> "Recognizer":
+def load_recognizer(name: str, weights: str = "") -> "Recognizer":
     """Loads the recognizer `name`.
 
     Args:
-      name: 'vgg_face' or 'dlib'.
+      name: 'vgg_face' (fc7 before its ReLU), 'vgg_face_relu' (behind it: BUILD_NOTES
+        10) or 'dlib'.
       weights: its weights file; '' takes dlib's from the package
         face_recognition_models. VGG-Face has no default: its weights are a download.
-      fc7_relu: of VGG-Face, take fc7 after its ReLU. Not in the paper: BUILD_NOTES 10.
 
     Raises:
       FileNotFoundError: there is no such file, or no such package.
@@ -44,9 +43,11 @@ def load_recognizer(
     """
     if name == "dlib":
         return DlibFace(weights)
-    if name == "vgg_face":
-        return VggFace(weights, fc7_relu)
-    raise ValueError(f"unknown recognizer {name!r}; expected 'vgg_face' or 'dlib'")
+    if name in VGG_FACE_NAMES:
+        return VggFace(weights, fc7_relu=name == "vgg_face_relu")
+    raise ValueError(
+        f"unknown recognizer {name!r}; expected 'dlib' or one of {VGG_FACE_NAMES}"
+    )
 
 
 class RecognizerHead:
@@ -145,8 +146,6 @@ def prototype_head(
 class VggFace:
     """VGG-Face (Parkhi et al. 2015): fc7 of the whole crop, as the paper uses it."""
 
-    name = "vgg_face"
-
     def __init__(self, weights: str, fc7_relu: bool = False):
         """Loads the weights that `speech2face.import_vgg_face` wrote.
 
@@ -166,7 +165,8 @@ class VggFace:
         self.input_px = info.size.input_px
         self.feature_dim = info.size.fc_units
         # features behind the ReLU are others: data made with them says so
-        self.checksum = info.checksum + ("-relu" if fc7_relu else "")
+        self.name = "vgg_face_relu" if fc7_relu else "vgg_face"
+        self.checksum = info.checksum
         self._net = vgg_face.load_vgg_face(weights, fc7_relu=fc7_relu)
 
     def features(self, face_crops: np.ndarray) -> np.ndarray:

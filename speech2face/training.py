@@ -120,7 +120,7 @@ def _run(trainer, parse, n_steps, loop, data_dir, info, run_dir, validate) -> in
 
 
 def _recognizer_head(config, name, weights, data_dir) -> recognizers.RecognizerHead:
-    if name == "vgg_face":
+    if name in recognizers.VGG_FACE_NAMES:
         return recognizers.vgg_face_head(weights)
     examples = list(records.iterate_face_examples(data_dir, "train"))
     return recognizers.prototype_head(

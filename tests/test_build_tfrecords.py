@@ -16,7 +16,8 @@ from PIL import Image
 
 from data_prep import face_jobs, faces, jobs, media, sample_dataset, work_folder
 from data_prep.options import FaceOptions, FilterOptions, JobOptions, VoiceOptions
-from speech2face import audio, files, recognizers, records
+from speech2face import audio, files, recognizers, records, vgg_face_file
+from speech2face.models import vgg_face
 
 N_PEOPLE = 4
 VOICE = VoiceOptions()
@@ -260,6 +261,39 @@ def test_flac_records_hold_the_same_sound(built, sample, tmp_path):
         # The sample rate is converted: the cut is heard in the last few samples.
         whole = expected[name].waveform[:31900]
         np.testing.assert_array_equal(example.waveform[:31900], whole)
+
+
+@pytest.mark.parametrize("name", ["vgg_face", "vgg_face_relu"])
+def test_features_of_vgg_face(name, sample, tmp_path):
+    """The paper's recognizer, with few channels and generated weights."""
+    size = vgg_face_file.VggFaceSize(
+        blocks=((4,), (4,), (6,), (8,), (8,)), fc_units=24, n_classes=7
+    )
+    weights = str(tmp_path / "vgg.h5")
+    values = vgg_face_file.random_weights(size)
+    vgg_face_file.write(weights, values, size=size, source_format="random")
+    manifest = (sample / "manifest.csv").read_text().splitlines()
+    (tmp_path / "two.csv").write_text("\n".join(manifest[:3]) + "\n")
+    options = options_for(
+        tmp_path / "two.csv",
+        sample,
+        tmp_path / "data",
+        recognizer=name,
+        vgg_face_weights=weights,
+    )
+    jobs.build_voice_records(options, VOICE)
+    info = records.read_dataset_info(options.output_dir)
+    checksum = vgg_face_file.read_info(weights).checksum
+    assert info.recognizer == records.RecognizerInfo(name, 24, checksum)
+    model = vgg_face.load_vgg_face(weights)
+    for example in examples_of(options.output_dir).values():
+        crop = files.decode_image(example.face_jpeg).astype(np.float32)
+        fc7 = np.asarray(model(crop[None])["fc7"])[0]
+        expected = np.maximum(fc7, 0) if name == "vgg_face_relu" else fc7
+        # The record's feature is of the crop before it became a JPEG.
+        cosine = np.corrcoef(example.face_feature, expected)[0, 1]
+        assert cosine > 0.95
+        assert (example.face_feature.min() < 0) == (name == "vgg_face")
 
 
 def test_nothing_survives(sample, bad_clips, tmp_path):

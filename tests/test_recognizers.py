@@ -330,11 +330,11 @@ def test_vgg_face(vgg_file, crops):
     assert (features < 0).any()  # fc7 before its ReLU
     canonical = recognizer.canonical_features(crops.astype(np.float32))
     np.testing.assert_allclose(canonical, features, rtol=1e-4, atol=1e-4)
-    rectified = recognizers.load_recognizer("vgg_face", vgg_file, fc7_relu=True)
+    rectified = recognizers.load_recognizer("vgg_face_relu", vgg_file)
     np.testing.assert_allclose(
         rectified.features(crops), np.maximum(features, 0), rtol=1e-4, atol=1e-4
     )
-    assert rectified.checksum != recognizer.checksum
+    assert rectified.name == "vgg_face_relu"
 
 
 def test_vgg_face_is_float32_under_any_precision_policy(vgg_file, crops):
