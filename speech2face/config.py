@@ -193,6 +193,18 @@ class DecoderLossConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class FaceAugmentConfig:
+    """What is done to the faces from which the decoder learns."""
+
+    face_mixing: float = option(
+        0.0,
+        "Share of the examples of a batch that are blended with others of it, so that "
+        "features near the average face, such as voices give, have a face, too. Not "
+        "in the paper: 0.",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
     """ADAM and its schedule (Sec. 3, "Implementation details")."""
 
@@ -269,6 +281,7 @@ class DecoderTrainingConfig:
     normalizer: NormalizerConfig = section(NormalizerConfig)
     head: HeadConfig = section(HeadConfig)
     decoder_loss: DecoderLossConfig = section(DecoderLossConfig)
+    face_augment: FaceAugmentConfig = section(FaceAugmentConfig)
     optimizer: OptimizerConfig = section(OptimizerConfig)
     loop: LoopConfig = section(LoopConfig)
 

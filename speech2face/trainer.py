@@ -10,7 +10,7 @@ from typing import Dict, List
 import keras
 import tensorflow as tf
 
-from speech2face import losses
+from speech2face import losses, mixing
 from speech2face.config import (
     DecoderTrainingConfig,
     LossConfig,
@@ -182,6 +182,8 @@ class DecoderTrainer(Trainer):
     ):
         """Takes a new decoder, and the recognizer of the identity loss."""
         self._config = config.decoder_loss
+        self._mixing_share = config.face_augment.face_mixing
+        self._seed = config.loop.seed
         self._normalizer = normalizer
         self._recognizer = recognizer
         optimizer = build_optimizer(config.optimizer, config.loop.precision)
@@ -198,8 +200,12 @@ class DecoderTrainer(Trainer):
         Args:
           batch: face_feature [b, d] float32, raw; landmarks [b, 68, 2] float32 pixels;
             texture [b, 224, 224, 3] float32 in [0, 1].
-          training: passed to the decoder.
+          training: passed to the decoder; if so, a share of the faces is blended.
         """
+        if training and self._mixing_share:
+            iteration = tf.cast(self.optimizer.iterations, tf.int32)
+            seed = tf.stack([self._seed, 10 * iteration])
+            batch = mixing.mix_faces(batch, self._mixing_share, seed)
         feature = self._normalizer.normalize(batch["face_feature"])
         outputs = self.model(feature, training=training)
         output_feature = None
