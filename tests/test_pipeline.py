@@ -171,7 +171,11 @@ def test_interrupting_stops_the_workers(tmp_path):
     code = KILLED_JOB.format(tests=tests, folder=str(tmp_path))
     environment = {**os.environ, "PYTHONPATH": f"{os.path.dirname(tests)}:{tests}"}
     job = subprocess.Popen(
-        [sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE
+        [sys.executable, "-c", code],
+        env=environment,
+        stderr=subprocess.PIPE,
+        # A shell starts background jobs deaf to Ctrl-C, and their children inherit it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     work = WorkFolder(tmp_path / ".work")
     deadline = time.time() + 60
