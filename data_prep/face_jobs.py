@@ -65,15 +65,7 @@ def build_face_records(
 
     works = [second]
     if face.n_morphs:
-        from data_prep import morphs
-
-        third = WorkFolder(folder / "morphs")
-        third.start(job, morphs.plan(second, face, options.clips_per_chunk))
-        stages = morphs.stages(
-            str(second.path), mean_landmarks, options.recognizer, weights
-        )
-        run(third, stages, "morphs", options.n_workers)
-        works.append(third)
+        works.append(_make_morphs(options, face, job, second, mean_landmarks, run))
 
     report = dataset_writer.write_report(
         options.output_dir,
@@ -90,6 +82,29 @@ def build_face_records(
     first.remove()
     jobs.print_report(options.output_dir, report)
     return report
+
+
+def _make_morphs(
+    options: JobOptions,
+    face: FaceOptions,
+    job: Dict[str, Any],
+    textures: WorkFolder,
+    mean_landmarks: np.ndarray,
+    run,
+) -> WorkFolder:
+    """Runs the pass that makes morphs of `textures`; returns its work folder."""
+    from data_prep import morphs
+
+    work = WorkFolder(textures.path.parent / "morphs")
+    work.start(job, morphs.plan(textures, face, options.clips_per_chunk))
+    stages = morphs.stages(
+        str(textures.path),
+        mean_landmarks,
+        options.recognizer,
+        options.vgg_face_weights,
+    )
+    run(work, stages, "morphs", options.n_workers)
+    return work
 
 
 def plan_by_speaker(clips: Sequence[Clip], clips_per_chunk: int) -> List[List[Clip]]:

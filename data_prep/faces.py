@@ -14,10 +14,9 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
-from speech2face import dlib_weights
+from speech2face import dlib_weights, face_boxes
+from speech2face.face_boxes import CROP_PX, CROP_SCALE
 
-CROP_SCALE = 1.65  # BUILD_NOTES 8, measured on 300 released crops
-CROP_PX = 224
 # Detection sizes tried in turn: as it is (faces >= 80 px), then twice as large (40 px).
 UPSAMPLES = (0, 1)
 MIN_PICTURE_PX = 20  # a face in less is smaller than the detector's 40 px, upsampled
@@ -215,7 +214,7 @@ def landmarks68(image: np.ndarray, box: Box) -> np.ndarray:
     """dlib's 68 facial landmarks, [68, 2] float32, (x, y) in the picture's pixels."""
     import dlib
 
-    start = dlib_weights.landmark_box(*box.center, box.right - box.left)
+    start = face_boxes.landmark_box(*box.center, box.right - box.left)
     rectangle = dlib.rectangle(*start)
     parts = _landmark_model()(np.ascontiguousarray(image), rectangle).parts()
     return np.array([(p.x, p.y) for p in parts], np.float32)

@@ -41,30 +41,47 @@ _CHANGEABLE = {
 }
 
 
-def prepare_run(run_dir: os.PathLike, config: Any, provenance: dict) -> None:
+def prepare_run(
+    run_dir: os.PathLike, config: Any, data_dir: os.PathLike, provenance: dict
+) -> None:
     """Creates a run folder, or checks that an existing one is this very run.
 
     Args:
       run_dir: the folder.
       config: the training config; only `_CHANGEABLE` options may differ.
+      data_dir: its data set, which later commands find in `run.json`.
       provenance: what else must be the same to go on, such as the data set checksum.
 
     Raises:
       ValueError: the folder belongs to another run.
     """
     run_dir = pathlib.Path(run_dir)
+    # config.json comes last: a folder that was left before that is begun again.
     if (run_dir / CONFIG_FILE).is_file():
         _check_same_run(run_dir, config, provenance)
-    elif run_dir.is_dir() and any(run_dir.iterdir()):
+    elif _has_something_else(run_dir):
         raise ValueError(
             f"{run_dir} is not empty and no run folder; choose another --run_dir"
         )
     else:
         run_dir.mkdir(parents=True, exist_ok=True)
-        content = {"must_match": provenance, **_environment()}
+        where = {"data_dir": str(pathlib.Path(data_dir).resolve())}
+        content = {**where, "must_match": provenance, **_environment()}
         text = json.dumps(content, indent=2) + "\n"
         files.write_atomically(run_dir / RUN_FILE, text.encode())
     files.write_atomically(run_dir / CONFIG_FILE, config_lib.to_json(config).encode())
+
+
+def data_dir_of(run_dir: os.PathLike) -> str:
+    """Returns the data set that a run was started with.
+
+    Raises:
+      FileNotFoundError: `run_dir` is no run folder.
+    """
+    path = pathlib.Path(run_dir) / RUN_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{run_dir} is no run folder: it has no {RUN_FILE}")
+    return json.loads(path.read_text())["data_dir"]
 
 
 def read_config(run_dir: os.PathLike, config_type: type) -> Any:
@@ -157,6 +174,11 @@ def _by_path(variables: Iterable[keras.Variable]) -> dict:
             raise AssertionError(f"two variables of one model are called {path}")
         named[path] = variable.value
     return named
+
+
+def _has_something_else(folder: pathlib.Path) -> bool:
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return any(name != RUN_FILE and not name.endswith(".tmp") for name in names)
 
 
 def _check_same_run(run_dir: pathlib.Path, config: Any, provenance: dict) -> None:

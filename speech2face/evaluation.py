@@ -188,10 +188,11 @@ def evaluate(
     split: str,
     output_dir: "os.PathLike[str]",
     clip_secs: float = 6.0,
+    n_examples: int = 0,
 ) -> dict:
     """Writes `predictions.npz` and `metrics.json`; returns the metrics."""
     start = time.monotonic()
-    predictions = predict(model, data_dir, split, clip_secs)
+    predictions = predict(model, data_dir, split, clip_secs, n_examples)
     result = {
         "data_dir": str(data_dir),
         "split": split,

@@ -16,12 +16,11 @@ from typing import Callable, List, Sequence, Union
 import keras
 import numpy as np
 
-from speech2face import dlib_weights, face_chip, vgg_face_file
+from speech2face import dlib_weights, face_boxes, face_chip, files, vgg_face_file
+from speech2face.face_boxes import CROP_PX, CROP_SCALE
 from speech2face.models import dlib_resnet, vgg_face
 
 VGG_FACE_NAMES = ("vgg_face", "vgg_face_relu")
-CROP_PX = 224
-CROP_SCALE = 1.65  # a face crop's side in detector boxes (Sec. 4, BUILD_NOTES 8)
 BATCH = 32
 MIN_MEMBERS = 3  # people behind a k-means prototype
 
@@ -226,7 +225,7 @@ class DlibFace:
         """
         path = weights or dlib_weights.package_file(dlib_weights.NETWORK_FILE)
         self._net = dlib_resnet.load_dlib_resnet(path)
-        self.checksum = dlib_weights.sha256(path)
+        self.checksum = files.sha256(path)
         if not weights and self.checksum != dlib_weights.NETWORK_SHA256:
             raise ValueError(
                 f"{path}: damaged or changed (SHA-256 {self.checksum[:12]}..., not "
@@ -314,11 +313,9 @@ Recognizer = Union[VggFace, DlibFace]
 
 
 def centre_box() -> List[int]:
-    """Where the HOG detector's box lies in a crop: left, top, right, bottom px.
-
-    Right and bottom are inclusive, as in a `dlib.rectangle`.
-    """
-    return dlib_weights.landmark_box(CROP_PX / 2, CROP_PX / 2, CROP_PX / CROP_SCALE)
+    """Where the HOG detector's box lies in a crop, see `face_boxes.landmark_box`."""
+    middle = CROP_PX / 2
+    return face_boxes.landmark_box(middle, middle, CROP_PX / CROP_SCALE)
 
 
 def _in_batches(network: Callable, images: np.ndarray, feature_dim: int) -> np.ndarray:

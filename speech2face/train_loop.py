@@ -18,7 +18,7 @@ from speech2face.summaries import Summaries
 from speech2face.trainer import Trainer
 
 # step -> named numbers, and a picture [h, w, 3] uint8
-ValidateFn = Callable[[], Tuple[Dict[str, float], Optional[np.ndarray]]]
+ValidateFn = Callable[[], Tuple[Dict[str, float], np.ndarray]]
 
 
 def run(
@@ -71,14 +71,13 @@ def run(
                 means = averages.take(step)
                 progress.set_postfix_str(f"loss {means['total']:.4g}")
                 summaries.scalars("train", step, means)
-            if is_last or step % loop.save_every == 0:
-                averages.check_finite(step)
-                checkpointer.save(step)
             if validate and _is_validation_due(step, n_steps, loop):
                 numbers, faces = validate()
                 summaries.scalars("validation", step, numbers)
-                if faces is not None:
-                    summaries.faces("validation", step, faces)
+                summaries.faces("validation", step, faces)
+            if is_last or step % loop.save_every == 0:
+                averages.check_finite(step)
+                checkpointer.save(step)  # last: what is saved has been logged
             if is_last:
                 break
     if step < n_steps:

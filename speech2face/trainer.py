@@ -24,7 +24,6 @@ from speech2face.precision import dtype_policy
 from speech2face.recognizers import Recognizer
 
 Batch = Dict[str, tf.Tensor]
-IMAGE_PX = 224
 
 
 def build_optimizer(config: OptimizerConfig, precision: str) -> keras.Optimizer:

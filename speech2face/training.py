@@ -44,7 +44,7 @@ def train_voice_encoder(
     trainer = VoiceTrainer(config, decoder)
     decoder_checksum = decoder.checksum()
     provenance = {"data_set": info.checksum, "face_decoder": decoder_checksum}
-    checkpoints.prepare_run(run_dir, config, provenance)
+    checkpoints.prepare_run(run_dir, config, data_dir, provenance)
     decoder.save(pathlib.Path(run_dir) / DECODER_DIR)
     parse = input_pipeline.voice_parser(
         info, config.audio, config.augment, config.loop.seed
@@ -85,7 +85,7 @@ def train_face_decoder(
         dtype_policy(config.loop.precision),
     )
     trainer = DecoderTrainer(config, model, normalizer, recognizer)
-    checkpoints.prepare_run(run_dir, config, {"data_set": info.checksum})
+    checkpoints.prepare_run(run_dir, config, data_dir, {"data_set": info.checksum})
     validate = None
     if config.loop.validate_every and validation.SPLIT in info.splits:
         validate = validation.DecoderValidator(data_dir, info, config, trainer)

@@ -17,11 +17,13 @@ import dataclasses
 import hashlib
 import json
 import os
-import tempfile
+import pathlib
 from typing import Dict, NamedTuple, Sequence, Tuple
 
 import h5py
 import numpy as np
+
+from speech2face import files
 
 FILE_FORMAT = "speech2face vgg_face"
 FORMAT_VERSION = 1
@@ -145,11 +147,7 @@ def write(
         checksum=_total_sha256(digests),
         class_names=tuple(class_names),
     )
-    folder = os.path.dirname(os.path.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    handle, partial = tempfile.mkstemp(suffix=".partial", dir=folder)
-    os.close(handle)
-    try:
+    with files.atomic_path(pathlib.Path(path)) as partial:
         with h5py.File(partial, "w") as file:
             _write_info(file, info)
             for name, layer in weights.items():
@@ -157,11 +155,6 @@ def write(
                 group.create_dataset("kernel", data=layer.kernel)
                 group.create_dataset("bias", data=layer.bias)
                 group.attrs["sha256"] = digests[name]
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    finally:
-        if os.path.exists(partial):
-            os.unlink(partial)
     return info
 
 
@@ -206,15 +199,6 @@ def random_weights(size: VggFaceSize, seed: int = 0) -> Weights:
         bias = generator.standard_normal(shape[-1], dtype=np.float32) * np.float32(0.1)
         weights[name] = LayerWeights(kernel, bias)
     return weights
-
-
-def sha256_of_file(path: str) -> str:
-    """Returns the SHA-256 of a file's bytes as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(2**22):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def is_imported_file(file: h5py.File) -> bool:

@@ -17,6 +17,7 @@ import os
 from typing import Callable, Dict, List, Optional, Sequence
 
 from speech2face import (
+    files,
     vgg_face_caffe,
     vgg_face_file,
     vgg_face_keras,
@@ -84,7 +85,7 @@ def import_weights(
         weights,
         size=size,
         source_format=source.source_format,
-        source_sha256=vgg_face_file.sha256_of_file(path),
+        source_sha256=files.sha256(path),
         channel_order=source.channel_order,
         class_names=names,
     )

@@ -12,7 +12,7 @@ import tensorflow as tf
 from hypothesis import strategies
 from PIL import Image
 
-from speech2face import dlib_weights
+from speech2face import dlib_weights, files
 from speech2face.models import dlib_resnet
 
 
@@ -126,7 +126,7 @@ def test_reads_what_the_file_says_of_itself(path):
     assert network.input_px == (150, 150)
     assert [layer.kind for layer in network.layers].count("con") == 29
     assert [layer.kind for layer in network.layers].count("add_prev") == 14
-    assert dlib_weights.sha256(path) == dlib_weights.NETWORK_SHA256
+    assert files.sha256(path) == dlib_weights.NETWORK_SHA256
 
 
 # dlib's serialisation, written here once more, from its documentation

@@ -105,6 +105,10 @@ def assert_bit_identical(run_dir, other):
         np.testing.assert_array_equal(value, two[name], err_msg=name)
 
 
+def log_of(run_dir, kind):
+    return [entry for entry in summaries.read_log(run_dir) if entry["kind"] == kind]
+
+
 @pytest.fixture(scope="module")
 def whole_run(folders):
     run_dir = folders / "whole"
@@ -131,12 +135,10 @@ def test_a_resumed_run_is_bit_identical(folders, whole_run, monkeypatch):
     assert train(folders, run_dir, tiny_config()) == 13
     assert n_calls > 13
     assert_bit_identical(run_dir, whole_run)
-    steps = [
-        entry["step"]
-        for entry in summaries.read_log(run_dir)
-        if entry["kind"] == "train"
-    ]
+    steps = [entry["step"] for entry in log_of(run_dir, "train")]
     assert steps == sorted(set(steps)), "no step is logged twice"
+    assert log_of(run_dir, "validation") == log_of(whole_run, "validation")
+    assert len(log_of(run_dir, "validation")) == 3
 
 
 def test_sigterm_saves_and_the_next_start_finishes(folders, whole_run):
@@ -213,6 +215,20 @@ def test_not_finite_stops_and_keeps_the_last_checkpoint(folders, monkeypatch):
         train(folders, run_dir, tiny_config())
     newest = tf.train.latest_checkpoint(str(run_dir / "checkpoints"))
     assert newest.endswith("-6")
+
+
+def test_a_run_folder_left_before_its_config_is_begun_again(folders, tmp_path):
+    config = tiny_config(epochs=0.5)
+    train(folders, tmp_path / "run", config)
+    assert checkpoints.data_dir_of(tmp_path / "run") == str(folders / "voices")
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    (begun / "run.json").write_bytes((tmp_path / "run/run.json").read_bytes())
+    assert train(folders, begun, config) == 1
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/thesis.txt").write_text("mine")
+    with pytest.raises(ValueError, match="not empty and no run folder"):
+        train(folders, tmp_path / "other", config)
 
 
 def test_features_of_another_recognizer_are_refused(folders, tmp_path):

@@ -266,6 +266,30 @@ def test_layer_keeps_float32_under_half_precision_and_survives_a_round_trip(tmp_
     np.testing.assert_allclose(restored([images, destination]), expected, atol=1e-5)
 
 
+def test_groups_are_points_joined_by_short_steps():
+    points = np.float32([[0, 0], [10, 0], [1.5, 0], [3, 0], [10, 1.9], [30, 30]])
+    means = warp.group_means(points, closer_than_px=2)
+    assert means.shape == (3, 6)
+    expected = {(1.5, 0.0), (10.0, 0.95), (30.0, 30.0)}
+    assert {tuple(np.round(p.astype(float), 4)) for p in means @ points} == expected
+    assert warp.group_means(points, closer_than_px=0).shape == (6, 6)
+
+
+def test_lips_that_cross_do_not_fold_the_image():
+    """Two points 1 px apart, predicted to change places."""
+    source = np.float32([[30, 30], [30, 31], [15, 15], [48, 15], [15, 48], [48, 48]])
+    crossed = source + np.float32([[0, 1.5], [0, -1.5], *[[0, 0]] * 4])
+    ys, xs = np.mgrid[:64, :64].astype("float32")
+    ramp = np.stack([xs, ys], axis=-1)[None]
+
+    def folds(warped):
+        """Whether somewhere down the image its content goes up."""
+        return (np.diff(np.asarray(warped)[0, ..., 1], axis=0) < 0).any()
+
+    assert folds(warp.warp(ramp, source[None], crossed[None]))
+    assert not folds(warp.SplineWarp(source)((ramp, crossed[None])))
+
+
 def test_wrong_order_is_refused():
     points = np.zeros((1, 3, 2), "float32")
     with pytest.raises(ValueError, match="order must be 1 or 2, not 3"):
