@@ -15,12 +15,12 @@ from typing import Dict, List, Optional
 import numpy as np
 
 from data_prep import face_normalization as normalization
-from data_prep import faces, media
+from data_prep import media
 from data_prep.options import FilterOptions
 from data_prep.pipeline import Item, Rejected, Stage
 from data_prep.voice_stages import Recognise, check_numbers
 from data_prep.work_folder import WorkFolder
-from speech2face import files
+from speech2face import faces, files
 
 
 class ReadPhotographs(Stage):

@@ -14,13 +14,13 @@ import scipy.sparse
 import scipy.sparse.linalg
 from scipy import ndimage, spatial
 
-from data_prep import faces
 from data_prep.face_stages import EncodeNormalised, warp_to
 from data_prep.manifest import Clip
 from data_prep.options import FaceOptions
 from data_prep.pipeline import Item, Rejected, Stage
 from data_prep.voice_stages import Recognise
 from data_prep.work_folder import WorkFolder
+from speech2face import faces
 
 MIN_SHARE, MAX_SHARE = 0.25, 0.75  # of the second face; not in the papers
 OUTLINE_MARGIN_PX = 3

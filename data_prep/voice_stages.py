@@ -6,10 +6,10 @@ from typing import List
 
 import numpy as np
 
-from data_prep import faces, media, pipeline
+from data_prep import media, pipeline
 from data_prep.manifest import Clip
 from data_prep.pipeline import Item, Rejected, Stage
-from speech2face import files
+from speech2face import faces, files
 
 SAMPLE_RATE_HZ = 16_000
 # Containers round durations: this much less sound than the manifest says is no error.

@@ -172,7 +172,7 @@ class VggFace:
         """Returns raw face features.
 
         Args:
-          face_crops: uint8 [n, 224, 224, 3] RGB, as `data_prep.faces.crop_face` makes.
+          face_crops: uint8 [n, 224, 224, 3] RGB, as `faces.crop_face` makes.
 
         Returns:
           float32 [n, 4096].
@@ -237,7 +237,7 @@ class DlibFace:
         """Returns raw face features.
 
         Args:
-          face_crops: uint8 [n, 224, 224, 3] RGB, as `data_prep.faces.crop_face` makes.
+          face_crops: uint8 [n, 224, 224, 3] RGB, as `faces.crop_face` makes.
 
         Returns:
           float32 [n, 128].

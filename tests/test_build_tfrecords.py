@@ -14,9 +14,9 @@ import pytest
 import soundfile
 from PIL import Image
 
-from data_prep import face_jobs, faces, jobs, media, sample_dataset, work_folder
+from data_prep import face_jobs, jobs, media, sample_dataset, work_folder
 from data_prep.options import FaceOptions, FilterOptions, JobOptions, VoiceOptions
-from speech2face import audio, files, recognizers, records, vgg_face_file
+from speech2face import audio, faces, files, recognizers, records, vgg_face_file
 from speech2face.models import vgg_face
 
 N_PEOPLE = 4

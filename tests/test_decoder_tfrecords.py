@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from data_prep import face_jobs, face_normalization, face_stages, faces, morphs
+from data_prep import face_jobs, face_normalization, face_stages, morphs
 from data_prep.manifest import Clip
 from data_prep.options import FilterOptions
+from speech2face import faces
 
 # A frontal, neutral face of unit eye distance, eyes' middle at (0, 0); x right, y down.
 _JAW = [(np.cos(a) * -1.25, 0.15 + np.sin(a) * 1.65) for a in np.linspace(0, np.pi, 17)]

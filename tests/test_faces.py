@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from data_prep import faces, media
+from data_prep import media
+from speech2face import faces
 
 BOXES = [
     faces.Box(10, 10, 30, 30),
