@@ -6,9 +6,8 @@ from typing import Dict, List, Sequence
 import numpy as np
 from PIL import Image
 
-from data_prep import media
 from data_prep.work_folder import WorkFolder
-from speech2face import files, pictures, records
+from speech2face import files, image_files, pictures, records
 
 N_PICTURED = 36
 SIZE_PX = 112
@@ -75,7 +74,7 @@ def _rejected(work: WorkFolder) -> Dict[str, tuple]:
             images, captions = pages.setdefault(rejection.reason, ([], []))
             if len(images) < N_PICTURED:
                 try:
-                    image = thumbnail(media.read_image(clip.face, 512))
+                    image = thumbnail(image_files.read_image(clip.face, 512))
                 except (ValueError, OSError):
                     continue
                 images.append(image)

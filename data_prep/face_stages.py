@@ -15,12 +15,11 @@ from typing import Dict, List, Optional
 import numpy as np
 
 from data_prep import face_normalization as normalization
-from data_prep import media
 from data_prep.options import FilterOptions
 from data_prep.pipeline import Item, Rejected, Stage
 from data_prep.voice_stages import Recognise, check_numbers
 from data_prep.work_folder import WorkFolder
-from speech2face import faces, files
+from speech2face import faces, files, image_files
 
 
 class ReadPhotographs(Stage):
@@ -32,9 +31,9 @@ class ReadPhotographs(Stage):
         """Adds `image` and `target` (or None), [h, w, 3] uint8."""
         clip = item.clip
         check_numbers(clip)
-        item.values["image"] = media.read_image(clip.face)
+        item.values["image"] = image_files.read_image(clip.face)
         path = clip.normalized_face
-        item.values["target"] = media.read_image(path) if path else None
+        item.values["target"] = image_files.read_image(path) if path else None
 
 
 class FindFaces(Stage):

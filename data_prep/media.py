@@ -1,19 +1,16 @@
-"""Sound, one video frame, or an image, from any file: PyAV and Pillow.
+"""Sound, or one video frame, from any file: PyAV.
 
-Times are seconds from the beginning of the file, rotation (phone videos,
-EXIF) is applied, pictures come as RGB. Everything that can be wrong with a file raises
+Times are seconds from the beginning of the file, rotation (phone videos) is applied,
+pictures come as RGB. Everything that can be wrong with a file raises
 ValueError or FileNotFoundError with one line.
 """
 
-import os
-import warnings
 from typing import Optional
 
 import numpy as np
 
-# Longest side of a picture kept for detection: bounds memory (6 MB a frame) and the
-# detector's time. Not in the paper; AVSpeech is at most 1280 x 720 in its common form.
-MAX_FRAME_PX = 1920
+from speech2face.image_files import MAX_FRAME_PX, limit_size, require_file
+
 # A time this little beyond the last frame's end still means that frame: containers
 # round durations, and the sound often outlasts the pictures by a frame or two.
 END_TOLERANCE_SECS = 0.25
@@ -23,7 +20,7 @@ def read_audio(path: str, start_secs: float = 0.0, end_secs: Optional[float] = N
     """[n] float32 in [-1, 1], 16 kHz mono: `speech2face.audio.load_waveform`."""
     from speech2face import audio
 
-    _require_file(path)
+    require_file(path)
     return audio.load_waveform(path, start_secs=start_secs, end_secs=end_secs)
 
 
@@ -46,7 +43,7 @@ def read_frame(path: str, at_secs: float, max_px: int = MAX_FRAME_PX) -> np.ndar
     """
     import av
 
-    _require_file(path)
+    require_file(path)
     if not at_secs >= 0:  # also catches NaN
         raise ValueError(f"{path}: frame time {at_secs} s is not >= 0")
     try:
@@ -64,55 +61,12 @@ def has_video(path: str) -> bool:
     """Whether the file has a video track (cover art of a music file does not count)."""
     import av
 
-    _require_file(path)
+    require_file(path)
     try:
         with av.open(path, metadata_errors="replace") as container:
             return any(not _is_cover_art(stream) for stream in container.streams.video)
     except av.FFmpegError as error:
         raise ValueError(f"{path}: not readable ({error.strerror})") from error
-
-
-def read_image(path: str, max_px: int = MAX_FRAME_PX) -> np.ndarray:
-    """An image file as [height, width, 3] uint8 RGB, upright, at most `max_px` long.
-
-    EXIF rotation is applied; grey, 16-bit, CMYK and palette images are converted; what
-    is transparent becomes white.
-
-    Raises:
-      FileNotFoundError, ValueError: missing, empty, truncated, not an image, too large.
-    """
-    from PIL import Image, ImageOps
-
-    _require_file(path)
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns at 90 million pixels and refuses at 179: that is enough.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
-        with image:
-            image.draft("RGB", (max_px, max_px))  # JPEG: decode at reduced size
-            upright = ImageOps.exif_transpose(image)
-            return np.asarray(limit_size(_to_rgb(upright), max_px))
-    except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not readable as an image ({error})") from error
-
-
-def limit_size(image, max_px: int):
-    """Scales a Pillow image down so that its longer side is at most `max_px`."""
-    from PIL import Image
-
-    scale = max_px / max(image.size)
-    if scale >= 1:
-        return image
-    size = [max(1, round(side * scale)) for side in image.size]
-    return image.resize(size, Image.Resampling.BOX, reducing_gap=3.0)
-
-
-def _require_file(path: str) -> None:
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path}: no such file")
-    if os.path.getsize(path) == 0:
-        raise ValueError(f"{path}: the file is empty")
 
 
 def _video_stream(container, path: str):
@@ -171,18 +125,3 @@ def _upright_rgb(frame, max_px: int) -> np.ndarray:
     # PyAV: degrees counter-clockwise that the stored picture has to be turned.
     turns = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(np.asarray(image), turns))
-
-
-def _to_rgb(image):
-    from PIL import Image
-
-    if image.mode.startswith("I") or image.mode == "F":
-        grey = np.asarray(image, np.float64)
-        if image.mode != "F" or grey.max() > 255:  # 16-bit samples
-            grey = grey / 257.0
-        image = Image.fromarray(np.clip(np.round(grey), 0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, image)
-    return image.convert("RGB")

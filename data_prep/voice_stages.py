@@ -9,7 +9,7 @@ import numpy as np
 from data_prep import media, pipeline
 from data_prep.manifest import Clip
 from data_prep.pipeline import Item, Rejected, Stage
-from speech2face import faces, files
+from speech2face import faces, files, image_files
 
 SAMPLE_RATE_HZ = 16_000
 # Containers round durations: this much less sound than the manifest says is no error.
@@ -51,7 +51,7 @@ class ReadPicture(Stage):
         """Adds `image` [h, w, 3] uint8."""
         clip = item.clip
         if clip.face:
-            item.values["image"] = media.read_image(clip.face)
+            item.values["image"] = image_files.read_image(clip.face)
         elif not media.has_video(clip.media):
             raise Rejected(
                 "no_picture", f"{clip.media} has no video track and no face is given"

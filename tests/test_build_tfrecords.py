@@ -16,7 +16,15 @@ from PIL import Image
 
 from data_prep import face_jobs, jobs, media, sample_dataset, work_folder
 from data_prep.options import FaceOptions, FilterOptions, JobOptions, VoiceOptions
-from speech2face import audio, faces, files, recognizers, records, vgg_face_file
+from speech2face import (
+    audio,
+    faces,
+    files,
+    image_files,
+    recognizers,
+    records,
+    vgg_face_file,
+)
 from speech2face.models import vgg_face
 
 N_PEOPLE = 4
@@ -354,16 +362,17 @@ def test_face_records(sample, built_faces):
     for row in rows[:3]:
         clip_id, face, normalized, speaker, *_ = row.split(",")
         example = found[clip_id]
-        target = media.read_image(str(sample / normalized))
+        target = image_files.read_image(str(sample / normalized))
         np.testing.assert_array_equal(example.normalized, target)
-        photograph = faces.find_face(media.read_image(str(sample / face)))
+        photograph = faces.find_face(image_files.read_image(str(sample / face)))
         feature = recognizer.features(photograph.crop[None])[0]
         np.testing.assert_allclose(example.face_feature, feature, atol=1e-4)
         # On the texture the landmarks are where the mean says.
         seen = faces.find_face(example.texture)
         assert np.abs(seen.landmarks - info.mean_landmarks).mean() < 2.5
     for name in ("kept.png", "mean_face.png"):
-        assert media.read_image(os.path.join(options.output_dir, name)).min() < 200
+        image = image_files.read_image(os.path.join(options.output_dir, name))
+        assert image.min() < 200
 
 
 def test_morphs_lie_between_their_parents(built_faces):

@@ -6,7 +6,7 @@ from PIL import Image
 from scipy import ndimage
 
 from data_prep import media
-from speech2face import faces
+from speech2face import faces, image_files
 
 BOXES = [
     faces.Box(10, 10, 30, 30),
@@ -78,7 +78,7 @@ def test_released_crops_have_the_face_in_their_middle(real_data_dir):
     paths = sorted((real_data_dir / "avspeech" / "face").iterdir())[::75]
     sizes, centers = [], []
     for path in paths:
-        face = faces.find_face(media.read_image(str(path)))
+        face = faces.find_face(image_files.read_image(str(path)))
         assert face is not None
         sizes.append(face.box.size_px)
         centers.append(face.box.center)

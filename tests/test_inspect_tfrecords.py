@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from data_prep import inspection, media
-from speech2face import files, records
+from data_prep import inspection
+from speech2face import files, image_files, records
 
 RECOGNIZER = records.RecognizerInfo("dlib", 4, "0" * 64)
 CROP = np.random.default_rng(0).integers(0, 255, [224, 224, 3], dtype=np.uint8)
@@ -92,7 +92,7 @@ def test_pictures(tmp_path):
         "labels.png",
     ]
     for path in written:
-        image = media.read_image(path)
+        image = image_files.read_image(path)
         assert image.shape[0] > 100 and image.std() > 20
 
 

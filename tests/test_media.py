@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from data_prep import media
+from speech2face import image_files
 
 N_FRAMES, RATE_HZ = 40, 10
 
@@ -148,7 +149,7 @@ PICTURE[20:, 30:] = (10, 220, 120)
 def test_lossless_images(tmp_path, name):
     path = str(tmp_path / name)
     Image.fromarray(PICTURE).save(path, lossless=True)
-    np.testing.assert_array_equal(media.read_image(path), PICTURE)
+    np.testing.assert_array_equal(image_files.read_image(path), PICTURE)
 
 
 def test_exif_rotation(tmp_path):
@@ -156,35 +157,35 @@ def test_exif_rotation(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned clockwise by 90 degrees
     Image.fromarray(PICTURE).save(path, exif=exif)
-    np.testing.assert_array_equal(media.read_image(path), np.rot90(PICTURE, -1))
+    np.testing.assert_array_equal(image_files.read_image(path), np.rot90(PICTURE, -1))
 
 
 def test_grey_and_16_bit(tmp_path):
     ramp = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)
     Image.fromarray(ramp).save(tmp_path / "deep.png")
-    image = media.read_image(str(tmp_path / "deep.png"))
+    image = image_files.read_image(str(tmp_path / "deep.png"))
     assert image.shape == (64, 64, 3)
     np.testing.assert_allclose(image[..., 1], ramp / 257.0, atol=0.51)
     Image.fromarray((ramp // 256).astype(np.uint8)).save(tmp_path / "grey.png")
-    image = media.read_image(str(tmp_path / "grey.png"))
+    image = image_files.read_image(str(tmp_path / "grey.png"))
     np.testing.assert_array_equal(image[..., 0], ramp // 256)
 
 
 def test_cmyk_palette_and_transparency(tmp_path):
     Image.fromarray(PICTURE).convert("CMYK").save(tmp_path / "c.jpg", quality=100)
-    image = media.read_image(str(tmp_path / "c.jpg")).astype(int)
+    image = image_files.read_image(str(tmp_path / "c.jpg")).astype(int)
     assert abs(image[5, 5] - (200, 100, 50)).max() < 12
     Image.fromarray(PICTURE).convert("P").save(tmp_path / "p.png")
-    assert media.read_image(str(tmp_path / "p.png")).shape == (40, 60, 3)
+    assert image_files.read_image(str(tmp_path / "p.png")).shape == (40, 60, 3)
     alpha = np.dstack([PICTURE, np.zeros([40, 60], np.uint8)])
     Image.fromarray(alpha).save(tmp_path / "t.png")
-    assert (media.read_image(str(tmp_path / "t.png")) == 255).all()
+    assert (image_files.read_image(str(tmp_path / "t.png")) == 255).all()
 
 
 def test_huge_image_is_reduced(tmp_path):
     path = str(tmp_path / "huge.jpg")
     Image.new("RGB", (10_000, 10_000), (90, 30, 200)).save(path)
-    image = media.read_image(path)
+    image = image_files.read_image(path)
     assert image.shape == (1920, 1920, 3)
     assert abs(image[7, 7].astype(int) - (90, 30, 200)).max() < 4
 
@@ -197,9 +198,9 @@ def test_unreadable_images(tmp_path):
     (tmp_path / "text.png").write_text("not an image")
     for name in ("cut", "empty", "text"):
         with pytest.raises(ValueError, match=f"{name}.png"):
-            media.read_image(str(tmp_path / f"{name}.png"))
+            image_files.read_image(str(tmp_path / f"{name}.png"))
     with pytest.raises(FileNotFoundError):
-        media.read_image(str(tmp_path / "none.png"))
+        image_files.read_image(str(tmp_path / "none.png"))
 
 
 @pytest.mark.real_data
