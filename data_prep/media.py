@@ -5,7 +5,7 @@ pictures come as RGB. Everything that can be wrong with a file raises
 ValueError or FileNotFoundError with one line.
 """
 
-from typing import Optional
+from typing import BinaryIO, Iterator, Optional, Tuple, Union
 
 import numpy as np
 
@@ -57,6 +57,43 @@ def read_frame(path: str, at_secs: float, max_px: int = MAX_FRAME_PX) -> np.ndar
         raise ValueError(f"{path}: not readable as video ({error.strerror})") from error
 
 
+def frames_between(
+    source: Union[str, BinaryIO], name: str, start_secs: float, end_secs: float
+) -> Iterator[Tuple[np.ndarray, float]]:
+    """The frames on screen between two times.
+
+    Args:
+      source: a path, or a file object that can seek.
+      name: what errors call it.
+      start_secs, end_secs: times from the beginning of the file.
+
+    Yields:
+      [height, width, 3] uint8 RGB, upright, and the time at which the frame appears:
+      the first one at or before `start_secs`, the others before `end_secs`.
+
+    Raises:
+      ValueError: unreadable, or no video track.
+    """
+    import av
+
+    if hasattr(source, "seek"):
+        source.seek(0)
+    try:
+        with av.open(source, metadata_errors="replace") as container:
+            stream = _video_stream(container, name)
+            waiting = None
+            for frame, frame_secs in _timed_frames(container, stream, start_secs):
+                if waiting and frame_secs > start_secs + 1e-6:
+                    yield _upright_rgb(waiting[0]), waiting[1]
+                waiting = frame, frame_secs
+                if frame_secs >= end_secs - 1e-6:
+                    return
+            if waiting and start_secs <= waiting[1] + END_TOLERANCE_SECS:
+                yield _upright_rgb(waiting[0]), waiting[1]
+    except av.FFmpegError as error:
+        raise ValueError(f"{name}: not readable as video ({error.strerror})") from error
+
+
 def has_video(path: str) -> bool:
     """Whether the file has a video track (cover art of a music file does not count)."""
     import av
@@ -85,26 +122,32 @@ def _is_cover_art(stream) -> bool:
 
 def _frame_at(container, stream, at_secs: float):
     """The last frame that starts at or before `at_secs`, or None beyond the end."""
-    import av
-
-    first_secs = (container.start_time or 0) / av.time_base  # as speech2face.audio
-    wanted_secs = first_secs + at_secs
-    if at_secs > 0:
-        try:
-            container.seek(int(wanted_secs / stream.time_base), stream=stream)
-        except av.FFmpegError:
-            container.seek(0)
     current, current_secs, period_secs = None, 0.0, 0.0
-    for frame in _frames(container, stream):
-        frame_secs = first_secs if frame.time is None else frame.time
-        if current is not None and frame_secs > wanted_secs + 1e-6:
+    for frame, frame_secs in _timed_frames(container, stream, at_secs):
+        if current is not None and frame_secs > at_secs + 1e-6:
             return current
         period_secs = max(frame_secs - current_secs, 0.0) if current else 0.0
         current, current_secs = frame, frame_secs
     if current is None:
         return None
     end_secs = current_secs + max(period_secs, END_TOLERANCE_SECS)
-    return current if wanted_secs <= end_secs else None
+    return current if at_secs <= end_secs else None
+
+
+def _timed_frames(container, stream, from_secs: float):
+    """Frames and their times, from a key frame at or before `from_secs` on."""
+    import av
+
+    first_secs = (container.start_time or 0) / av.time_base  # as speech2face.audio
+    if from_secs > 0:
+        try:
+            container.seek(
+                int((first_secs + from_secs) / stream.time_base), stream=stream
+            )
+        except av.FFmpegError:
+            container.seek(0)
+    for frame in _frames(container, stream):
+        yield frame, 0.0 if frame.time is None else frame.time - first_secs
 
 
 def _frames(container, stream):
@@ -118,7 +161,7 @@ def _frames(container, stream):
             continue
 
 
-def _upright_rgb(frame, max_px: int) -> np.ndarray:
+def _upright_rgb(frame, max_px: int = MAX_FRAME_PX) -> np.ndarray:
     from PIL import Image
 
     image = limit_size(Image.fromarray(frame.to_ndarray(format="rgb24")), max_px)

@@ -43,6 +43,34 @@ class JobOptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class DownloadOptions:
+    """What to fetch, from where, and how gently."""
+
+    csv: str = required("AVSpeech's list: YouTube id, start, end, x, y; no header.")
+    output_dir: str = required("Folder for the segments, their list and the status.")
+    sample: int = option(0, "Fetch this many segments, chosen by hash; 0 is all.")
+    url_template: str = option(
+        "https://www.youtube.com/watch?v={id}", "Address of a video; {id} is its id."
+    )
+    max_height_px: int = option(720, "Take pictures of at most this height.")
+    n_threads: int = option(4, "Videos fetched at a time.")
+    secs_between_videos: float = option(
+        1.0, "Ask for a new video at most this often, over all threads."
+    )
+    max_bytes_per_sec: float = option(0.0, "Receive no faster than this; 0: no limit.")
+    max_secs_per_segment: float = option(300.0, "Give up a segment after this long.")
+    n_retries: int = option(
+        3, "Ask again this often after errors that may pass, such as a lost connection."
+    )
+    backoff_secs: float = option(
+        30.0, "Wait this long before the first retry, twice as long before the next."
+    )
+    cookies: str = option("", "Cookies file in Netscape's format, for yt-dlp.")
+    proxy: str = option("", "Proxy for yt-dlp, such as socks5://127.0.0.1:1080.")
+    max_disk_gb: float = option(0.0, "Stop before the files exceed this; 0: no limit.")
+
+
+@dataclasses.dataclass(frozen=True)
 class VoiceOptions:
     """What only voice records need."""
 

@@ -15,7 +15,7 @@ Waveforms are float32 in [-1, 1] at 16 kHz. `load_waveform` and its helpers are 
 """
 
 import os
-from typing import Any, List, Optional
+from typing import Any, BinaryIO, List, Optional, Tuple, Union
 
 import av
 import keras
@@ -60,13 +60,51 @@ def load_waveform(
         its sound is none that `check_waveform` accepts.
     """
     _check_segment(path, start_secs, end_secs)
-    samples, rate_hz = _decode(path, start_secs, end_secs)
+    samples, rate_hz = decode_segment(path, path, start_secs, end_secs)
     if not samples.size:
         end = "the end" if end_secs is None else f"{end_secs:g} s"
         raise ValueError(f"{path} has no sound between {start_secs:g} s and {end}")
     waveform = resample(samples.mean(axis=0), rate_hz, sample_rate_hz)
     check_waveform(waveform, path, sample_rate_hz)
     return np.clip(waveform, -1.0, 1.0)
+
+
+def decode_segment(
+    source: Union[str, "os.PathLike[str]", BinaryIO],
+    name: str,
+    start_secs: float = 0.0,
+    end_secs: Optional[float] = None,
+) -> Tuple[np.ndarray, int]:
+    """Decodes a segment of the first audio track, cut to the sample.
+
+    Args:
+      source: a path, or a file object that can seek.
+      name: what errors call it.
+      start_secs, end_secs: as for `load_waveform`.
+
+    Returns:
+      Samples [channels, n] float32, none if the sound is over before the segment, and
+      their rate in Hz.
+
+    Raises:
+      ValueError: it is unreadable or has no audio track.
+    """
+    if hasattr(source, "seek"):
+        source.seek(0)
+    try:
+        with av.open(source, metadata_errors="replace") as container:
+            if not container.streams.audio:
+                raise ValueError(f"{name} has no audio track")
+            stream = container.streams.audio[0]
+            blocks = _decode_blocks(container, stream, start_secs, end_secs)
+            # Only now: HE-AAC doubles the rate that the file declares.
+            rate_hz = stream.codec_context.sample_rate
+    except av.error.FFmpegError as error:
+        reason = error.strerror or type(error).__name__
+        raise ValueError(f"{name} is unreadable as audio or video: {reason}") from None
+    if not blocks:
+        return np.zeros([1, 0], np.float32), rate_hz
+    return np.concatenate(blocks, axis=1), rate_hz
 
 
 def resample(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
@@ -189,24 +227,6 @@ def _check_segment(path: str, start_secs: float, end_secs: Optional[float]) -> N
             f"{path}: a segment from {start_secs} s to {end_secs} s is empty; it must "
             "start at 0 or later and end after that"
         )
-
-
-def _decode(path: str, start_secs: float, end_secs: Optional[float]):
-    """Returns ([channels, n] float32, rate in Hz) of the first audio track."""
-    try:
-        with av.open(path, metadata_errors="replace") as container:
-            if not container.streams.audio:
-                raise ValueError(f"{path} has no audio track")
-            stream = container.streams.audio[0]
-            blocks = _decode_blocks(container, stream, start_secs, end_secs)
-            # Only now: HE-AAC doubles the rate that the file declares.
-            rate_hz = stream.codec_context.sample_rate
-    except av.error.FFmpegError as error:
-        reason = error.strerror or type(error).__name__
-        raise ValueError(f"{path} is unreadable as audio or video: {reason}") from None
-    if not blocks:
-        return np.zeros([1, 0], np.float32), rate_hz
-    return np.concatenate(blocks, axis=1), rate_hz
 
 
 def _decode_blocks(

@@ -1,0 +1,372 @@
+"""The downloader against a local site: what is fetched, cut, noted and asked again."""
+
+import dataclasses
+import pathlib
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import av
+import numpy as np
+import pytest
+import video_server
+from conftest import REPOSITORY
+
+from data_prep import avspeech, download_job, media, video_source
+from data_prep.avspeech import Segment
+from data_prep.options import DownloadOptions
+
+RATE_HZ = 44_100
+FPS = 25
+SECS = 16
+
+
+def clock_sound():
+    """A slow ramp: the sample says its own time, to 1/32768 of the length."""
+    n = SECS * RATE_HZ
+    return (np.arange(n) / n * 1.8 - 0.9).astype(np.float32)
+
+
+def write_clock(path, codec="flac"):
+    """A video whose frames say their number in blocks, and whose sound says its time.
+
+    The picture is noise besides, so that the file is large; a key frame every 4 s.
+    """
+    random = np.random.default_rng(0)
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as out:
+        picture = out.add_stream("libx264", rate=FPS)
+        picture.width, picture.height, picture.pix_fmt = 320, 128, "yuv420p"
+        picture.codec_context.gop_size = 4 * FPS
+        picture.options = {"preset": "ultrafast", "qp": "22", "sc_threshold": "0"}
+        sound = out.add_stream(codec, rate=RATE_HZ, layout="mono")
+        sound.codec_context.format = "s16"
+        for index in range(SECS * FPS):
+            image = random.integers(60, 190, [128, 320, 3], dtype=np.uint8)
+            for bit in range(10):
+                level = 255 if index >> bit & 1 else 0
+                image[:64, bit * 32 : bit * 32 + 32] = level
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            out.mux(picture.encode(frame))
+        out.mux(picture.encode())
+        samples = np.round(clock_sound() * 32768).astype(np.int16)
+        for first in range(0, len(samples), 4096):
+            block = np.ascontiguousarray(samples[None, first : first + 4096])
+            frame = av.AudioFrame.from_ndarray(block, "s16", "mono")
+            frame.sample_rate, frame.pts = RATE_HZ, first
+            out.mux(sound.encode(frame))
+        out.mux(sound.encode())
+    return pathlib.Path(path).read_bytes()
+
+
+def frame_number(image):
+    bits = [image[10:50, b * 32 + 8 : b * 32 + 24].mean() > 127 for b in range(10)]
+    return sum(bit << index for index, bit in enumerate(bits))
+
+
+@pytest.fixture(scope="module")
+def clock(tmp_path_factory):
+    return write_clock(tmp_path_factory.mktemp("clock") / "clock.mp4")
+
+
+@pytest.fixture
+def site(clock):
+    with video_server.serve() as site:
+        for name in ("good", "other", "third"):
+            site.videos[name] = clock
+        yield site
+
+
+def options_for(site, tmp_path, rows, **changes):
+    path = tmp_path / "list.csv"
+    path.write_text("".join(f"{row}\n" for row in rows))
+    options = DownloadOptions(
+        csv=str(path),
+        output_dir=str(tmp_path / "out"),
+        url_template=site.url + "{id}",
+        secs_between_videos=0.0,
+        backoff_secs=0.05,
+        n_threads=3,
+    )
+    return dataclasses.replace(options, **changes)
+
+
+def table(options):
+    """name -> row of the status table."""
+    database = sqlite3.connect(f"{options.output_dir}/status.sqlite")
+    database.row_factory = sqlite3.Row
+    rows = database.execute("SELECT * FROM segments").fetchall()
+    database.close()
+    return {row["youtube_id"] + f"@{row['start_secs']:g}": row for row in rows}
+
+
+def files_of(options):
+    folder = pathlib.Path(options.output_dir, "segments")
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_segment_is_exact_to_the_sample_and_the_frame(site, clock, tmp_path):
+    """From the middle of a group of pictures to the middle of another."""
+    start, end = 9.7713, 14.2031
+    options = options_for(site, tmp_path, [f"good,{start},{end},0.5,0.4"])
+    result = download_job.download(options)
+    assert result["counts"] == {"done": 1}
+    path = str(tmp_path / "out" / Segment("good", start, end, 0.5, 0.4).path)
+    with av.open(path) as container:
+        sound = np.concatenate(
+            [frame.to_ndarray() for frame in container.decode(audio=0)], axis=1
+        )
+        assert container.streams.audio[0].rate == RATE_HZ
+    expected = clock_sound()[round(start * RATE_HZ) : round(end * RATE_HZ)]
+    expected = np.round(expected * 32768)
+    assert sound.shape[1] == len(expected)
+    scale = 1 if sound.dtype == np.int16 else 32768 if sound.dtype == np.float32 else 1
+    np.testing.assert_array_equal(sound[0] * scale, expected)
+    frames = list(media.frames_between(path, path, 0.0, 60.0))
+    numbers = [frame_number(image) for image, _ in frames]
+    assert numbers == list(range(int(start * FPS), int(np.ceil(end * FPS))))
+    # A frame appears when it appeared in the source.
+    for number, (_, at_secs) in list(zip(numbers, frames))[1:]:
+        assert at_secs == pytest.approx(number / FPS - start, abs=1e-3)
+
+
+def test_only_the_segment_travels(site, clock, tmp_path):
+    options = options_for(site, tmp_path, ["good,13.5,14.5,0.5,0.5"])
+    download_job.download(options)
+    fetched = table(options)["good@13.5"]["fetched_bytes"]
+    assert len(clock) > 2_000_000
+    # A second from the key frame and its margin before it on, of 16, in whole blocks.
+    assert fetched < 0.4 * len(clock)
+    assert site.sent_bytes < 0.5 * len(clock)
+    assert all(asked for path, asked in site.requests[2:])
+
+
+def test_a_server_without_ranges(site, tmp_path):
+    site.behaviour["good"] = video_server.without_ranges
+    options = options_for(site, tmp_path, ["good,12,13,0.5,0.5"])
+    assert download_job.download(options)["counts"] == {"done": 1}
+
+
+def test_every_state_with_its_reason(site, tmp_path):
+    site.behaviour.update(
+        removed=video_server.refuse(410),
+        geo=video_server.refuse(451),
+        closed=video_server.refuse(403),
+        page=video_server.page("nothing here"),
+        broken=video_server.refuse(500),
+    )
+    site.videos["text"] = b"this is no video " * 9999
+    rows = [
+        "good,1,3,0.5,0.5", "good,90,95,0.5,0.5", "missing,0,3,0.5,0.5",
+        "removed,0,3,0.5,0.5", "geo,0,3,0.5,0.5", "closed,0,3,0.5,0.5",
+        "page,0,3,0.5,0.5", "broken,0,3,0.5,0.5", "text,0,3,0.5,0.5",
+        "missing,5,8,0.5,0.5", "good,14,30,0.5,0.5",
+    ]  # fmt: skip
+    options = options_for(site, tmp_path, rows, n_retries=1)
+    result = download_job.download(options)
+    found = {
+        name: (row["state"], row["is_final"]) for name, row in table(options).items()
+    }
+    assert found == {
+        "good@1": ("done", 1),
+        "good@90": ("failed", 1),
+        "good@14": ("failed", 1),
+        "missing@0": ("gone", 1),
+        "missing@5": ("gone", 1),
+        "removed@0": ("gone", 1),
+        "geo@0": ("blocked", 1),
+        "closed@0": ("blocked", 1),
+        "page@0": ("failed", 0),
+        "broken@0": ("failed", 0),
+        "text@0": ("failed", 1),
+    }
+    reasons = {name: row["reason"] for name, row in table(options).items()}
+    assert reasons["missing@0"] == "HTTP 404" and reasons["broken@0"] == "HTTP 500"
+    assert "unreadable" in reasons["text@0"] and "sound ends" in reasons["good@14"]
+    assert result["counts"] == {"done": 1, "gone": 3, "blocked": 2, "failed": 5}
+    assert "5 x" not in download_job.describe(result).splitlines()[0]
+    assert site.asked_for("missing") <= 2  # one video, asked for once
+    # Again: only what may have changed is asked for.
+    site.requests.clear()
+    del site.behaviour["broken"]
+    download_job.download(options)
+    asked = {path for path, _ in site.requests}
+    assert asked == {"page", "broken"}
+    assert table(options)["broken@0"]["state"] == "gone"
+
+
+@pytest.mark.parametrize("bad", [video_server.refuse(503), video_server.cut_off])
+def test_passing_errors_are_tried_again(site, tmp_path, bad):
+    site.behaviour["good"] = video_server.at_first(3, bad)
+    options = options_for(site, tmp_path, ["good,1,3,0.5,0.5"])
+    assert download_job.download(options)["counts"] == {"done": 1}
+
+
+def test_cut_off_for_good(site, tmp_path):
+    site.behaviour["good"] = video_server.cut_off
+    rows = ["good,1,3,0.5,0.5", "other,1,3,0.5,0.5"]
+    options = options_for(site, tmp_path, rows, n_retries=1)
+    download_job.download(options)
+    rows = table(options)
+    assert rows["other@1"]["state"] == "done"
+    assert (rows["good@1"]["state"], rows["good@1"]["is_final"]) == ("failed", 0)
+    assert rows["good@1"]["n_attempts"] == 2
+    assert len(files_of(options)) == 1
+
+
+def test_a_slow_body_is_given_up(site, tmp_path):
+    site.behaviour["good"] = video_server.slow
+    options = options_for(
+        site, tmp_path, ["good,1,3,0.5,0.5"], n_retries=0, max_secs_per_segment=1.5
+    )
+    begin = time.monotonic()
+    download_job.download(options)
+    assert time.monotonic() - begin < 30
+    assert table(options)["good@1"]["reason"] == "took more than 1.5 s"
+
+
+def test_the_rate_limits_hold(site, tmp_path, clock):
+    rows = [f"{name},1,2,0.5,0.5" for name in ("good", "other", "third")]
+    options = options_for(site, tmp_path, rows, secs_between_videos=0.5)
+    begin = time.monotonic()
+    download_job.download(options)
+    assert time.monotonic() - begin >= 1.0
+    bandwidth = video_source.Bandwidth(1000.0)
+    begin = time.monotonic()
+    for _ in range(4):
+        bandwidth.spend(100)
+    assert 0.4 <= time.monotonic() - begin < 2.0
+
+
+def test_the_disk_budget_stops_and_more_of_it_goes_on(site, tmp_path):
+    rows = [f"good,{second},{second + 2},0.5,0.5" for second in range(0, 12, 2)]
+    options = options_for(site, tmp_path, rows, n_threads=1)
+    one = download_job.download(
+        dataclasses.replace(options, sample=1, output_dir=str(tmp_path / "one"))
+    )["bytes"]
+    little = dataclasses.replace(options, max_disk_gb=3.2 * one / 1e9)
+    result = download_job.download(little)
+    assert result["stopped"] == "the disk budget is used up"
+    assert 1 <= result["counts"]["done"] <= 4 and result["bytes"] < 3.2 * one
+    result = download_job.download(options)
+    assert (result["counts"], result["stopped"]) == ({"done": 6}, "")
+
+
+def test_a_full_disk_is_one_line(site, tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(download_job.segment_cutter, "cut", full)
+    options = options_for(site, tmp_path, ["good,1,3,0.5,0.5"])
+    with pytest.raises(OSError, match="no space left on the disk of .*make room"):
+        download_job.download(options)
+    assert table(options)["good@1"]["state"] == "waiting"
+
+
+def test_the_list_of_what_is_there_gives_the_same_set(site, tmp_path):
+    rows = ["good,1,3,0.25,0.5", "missing,0,3,0.5,0.5", "other,2.5,4,0.5,0.75"]
+    options = options_for(site, tmp_path, rows)
+    download_job.download(options)
+    listed = tmp_path / "out" / "downloaded.csv"
+    assert listed.read_text().splitlines() == [
+        "good,1.000000,3.000000,0.250000,0.500000",
+        "other,2.500000,4.000000,0.500000,0.750000",
+    ]
+    again = dataclasses.replace(
+        options, csv=str(listed), output_dir=str(tmp_path / "again")
+    )
+    download_job.download(again)
+    assert files_of(again) == files_of(options)
+
+
+def test_killed_and_resumed(site, tmp_path):
+    """SIGKILL in the middle; what was done is not asked for again, nothing is lost."""
+    rows = [
+        f"{name},{s},{s + 1},0.5,0.5" for name in ("good", "other") for s in range(8)
+    ]
+    options = options_for(site, tmp_path, rows, n_threads=2)
+    flags = [f"--{k}={v}" for k, v in dataclasses.asdict(options).items()]
+    job = subprocess.Popen(
+        [sys.executable, "-m", "data_prep.download_avspeech", *flags],
+        cwd=REPOSITORY,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.time() + 60
+    while time.time() < deadline and len(files_of(options)) < 3:
+        time.sleep(0.02)
+    job.send_signal(signal.SIGKILL)
+    job.wait()
+    n_done = sum(row["state"] == "done" for row in table(options).values())
+    assert 1 <= n_done < 16
+    result = download_job.download(options)
+    assert result["counts"] == {"done": 16}
+    assert all(row["n_attempts"] == 1 for row in table(options).values())
+    names = files_of(options)
+    assert len(names) == 16 and all(name.endswith(".mp4") for name in names)
+
+
+def test_sample_is_nested_and_does_not_depend_on_the_order():
+    segments = [Segment(f"v{i}", 0.5 * i, 0.5 * i + 3, 0.5, 0.5) for i in range(300)]
+    few, more = avspeech.sample(segments, 20), avspeech.sample(segments, 50)
+    assert len(few) == 20 and set(few) < set(more)
+    assert set(avspeech.sample(segments[::-1], 20)) == set(few)
+    assert {s.youtube_id for s in few} != {f"v{i}" for i in range(20)}
+
+
+def test_lists_that_are_none(tmp_path):
+    path = tmp_path / "list.csv"
+    for text, message in [
+        ("", "is empty"),
+        ("YouTube ID,start,end,x,y\n", "no YouTube id"),
+        ("abc,1,2,3\n", "4 cells"),
+        ("abc,1,two,0.5,0.5\n", "not four numbers"),
+        ("abc,3,2,0.5,0.5\n", "no segment from 3 s to 2 s"),
+        ("abc,nan,2,0.5,0.5\n", "no segment from nan s"),
+        ("../../etc,1,2,0.5,0.5\n", "no YouTube id"),
+        ("abc,1,2,0.5,0.5\nabc,1.0,2,0.4,0.5\n", "twice"),
+    ]:
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            avspeech.read_list(str(path))
+    with pytest.raises(FileNotFoundError):
+        avspeech.read_list(str(tmp_path / "none.csv"))
+
+
+def test_messages_of_the_site():
+    """As yt-dlp words them today."""
+    for message, state, is_final in [
+        ("Private video. Sign in if you've been granted access", "private", True),
+        (
+            "Video unavailable. This video has been removed by the uploader",
+            "gone",
+            True,
+        ),
+        ("Video unavailable. The account has been terminated", "gone", True),
+        ("This video is not available in your country", "blocked", True),
+        (
+            "Sign in to confirm your age. This video may be inappropriate",
+            "blocked",
+            True,
+        ),
+        ("Join this channel to get access to members-only content", "blocked", True),
+        ("Sign in to confirm you\u2019re not a bot", "failed", False),
+        ("HTTP Error 429: Too Many Requests", "failed", False),
+        ("something new", "failed", False),
+    ]:
+        found = video_source.unavailable(Exception(f"ERROR: [youtube] abc: {message}"))
+        assert (found.state, found.is_final) == (state, is_final), message
+    assert video_source.unavailable(Exception("not a bot")).is_throttled
+
+
+def test_wrong_flags_are_one_line(tmp_path):
+    (tmp_path / "list.csv").write_text("abc,1,2,0.5,0.5\n")
+    command = [
+        sys.executable, "-m", "data_prep.download_avspeech",
+        f"--csv={tmp_path}/list.csv", f"--output_dir={tmp_path}/out",
+    ]  # fmt: skip
+    run = subprocess.run(
+        [*command, "--url_template=http://x/"], capture_output=True, text=True
+    )
+    assert run.returncode == 1 and run.stderr.count("\n") == 1
+    assert "has no {id} in it" in run.stderr
