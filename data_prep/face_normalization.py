@@ -21,7 +21,7 @@ from data_prep.options import FilterOptions
 SIZE_PX = 224
 INTER_OCULAR_PX = 55.0  # Cole et al.; 55.3 measured on the authors' outputs
 EYES_CENTER_PX = (112.0, 104.0)  # not in the papers: measured on the authors' outputs
-# A ready normalised face this near to the canonical place is taken as it is.
+# A ready normalised face this near to the canonical place is only moved there.
 NEARLY_SCALE, NEARLY_PX, NEARLY_DEGREES = 0.15, 14.0, 3.0
 _SUPERSAMPLING = 2
 _RIGHT_EYE, _LEFT_EYE = slice(36, 42), slice(42, 48)
@@ -173,7 +173,7 @@ def align(image: np.ndarray, landmarks: np.ndarray) -> Tuple[np.ndarray, np.ndar
 
 
 def is_aligned(image: np.ndarray, landmarks: np.ndarray) -> bool:
-    """Whether a face is so near to its canonical place that moving it only blurs it."""
+    """Whether a face is so near its canonical place that resampling only blurs it."""
     right, left = eye_centers(landmarks)
     measures = measure(landmarks)
     off_px = np.abs((right + left) / 2 - EYES_CENTER_PX).max()
@@ -183,6 +183,30 @@ def is_aligned(image: np.ndarray, landmarks: np.ndarray) -> bool:
         and abs(measures.roll_degrees) <= NEARLY_DEGREES
         and off_px <= NEARLY_PX
     )
+
+
+def move_to_place(
+    image: np.ndarray, landmarks: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Moves a nearly aligned face by whole pixels, which leaves it as sharp as it is.
+
+    Where a face stands in its picture is no property of the face, yet it makes up four
+    fifths of the variance of the landmarks of the authors' normalised faces.
+
+    Args:
+      image: [224, 224, 3] uint8.
+      landmarks: [68, 2] (x, y) in its pixels.
+
+    Returns:
+      Both, the middle of the eyes within half a pixel of (112, 104); the edges of the
+      picture are repeated where it ends.
+    """
+    right, left = eye_centers(np.asarray(landmarks, np.float64))
+    dx, dy = np.round(EYES_CENTER_PX - (right + left) / 2).astype(int)
+    rows = np.clip(np.arange(SIZE_PX) - dy, 0, SIZE_PX - 1)
+    columns = np.clip(np.arange(SIZE_PX) - dx, 0, SIZE_PX - 1)
+    moved = np.asarray(landmarks, np.float32) + np.array([dx, dy], np.float32)
+    return image[rows][:, columns], moved
 
 
 def whiten_background(aligned: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

@@ -96,7 +96,9 @@ class Normalise(Stage):
             )
             return
         landmarks = values.pop("target_landmarks")
-        if not normalization.is_aligned(target, landmarks):
+        if normalization.is_aligned(target, landmarks):
+            target, landmarks = normalization.move_to_place(target, landmarks)
+        else:
             target, landmarks = normalization.align(target, landmarks)
         values["normalized"], values["landmarks"] = target, landmarks
 

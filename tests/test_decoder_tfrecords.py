@@ -141,7 +141,18 @@ def test_alignment_is_white_outside_the_picture():
     assert (aligned[:10] == 255).all() and (aligned[100:110, 100:120] == 0).all()
 
 
-def test_a_nearly_canonical_face_is_taken_as_it_is():
+def test_a_nearly_canonical_face_keeps_its_pixels_and_gets_its_place():
+    noise = np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8)
+    landmarks = placed(scale=56, center=(108.3, 109.0))
+    moved, points = face_normalization.move_to_place(noise, landmarks)
+    np.testing.assert_array_equal(moved[:-5, 4:], noise[5:, :-4])
+    np.testing.assert_array_equal(moved[:, :4], moved[:, 4:5].repeat(4, axis=1))
+    np.testing.assert_allclose(points, landmarks + [4, -5], atol=1e-4)
+    right, left = face_normalization.eye_centers(points)
+    np.testing.assert_allclose((right + left) / 2, (112.3, 104.0), atol=1e-3)
+
+
+def test_a_nearly_canonical_face_is_not_resampled():
     picture = np.zeros([224, 224, 3], np.uint8)
     assert face_normalization.is_aligned(picture, placed(scale=58, degrees=1))
     assert not face_normalization.is_aligned(picture, placed(scale=80))
