@@ -18,7 +18,7 @@ from speech2face.config import (
     VoiceTrainingConfig,
 )
 from speech2face.decoder_bundle import DecoderBundle
-from speech2face.models import face_decoder, voice_encoder
+from speech2face.models import face_decoder, speaker_encoder, voice_encoder
 from speech2face.normalizer import FeatureNormalizer
 from speech2face.precision import dtype_policy
 from speech2face.recognizers import Recognizer
@@ -151,6 +151,8 @@ class VoiceTrainer(Trainer):
             decoder.recognizer.feature_dim,
             dtype_policy(config.loop.precision),
         )
+        if config.voice_encoder.encoder == "speaker_embedding":
+            self._head = speaker_encoder.head_part(model)
         optimizer = build_optimizer(config.optimizer, config.loop.precision)
         super().__init__(model, optimizer, config.loop.batch_size)
 
@@ -162,10 +164,14 @@ class VoiceTrainer(Trainer):
         """Returns the terms of Eq. 1.
 
         Args:
-          batch: waveform [b, n] float32, face_feature [b, d] float32, raw.
+          batch: waveform [b, n] float32, or what the pretrained part of the encoder
+            makes of it, embedding [b, units]; face_feature [b, d] float32, raw.
           training: whether batch normalisation uses the batch's statistics.
         """
-        voice_feature = self.model(batch["waveform"], training=training)
+        if "embedding" in batch:
+            voice_feature = self._head(batch["embedding"], training=training)
+        else:
+            voice_feature = self.model(batch["waveform"], training=training)
         return self._eq_1(self._config.loss, batch["face_feature"], voice_feature)
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from speech2face import (
     checkpoints,
     decoder_bundle,
+    frozen_embeddings,
     input_pipeline,
     recognizers,
     records,
@@ -18,7 +19,7 @@ from speech2face import (
 )
 from speech2face.config import DecoderTrainingConfig, VoiceTrainingConfig
 from speech2face.decoder_bundle import DECODER_DIR, DecoderBundle
-from speech2face.models import face_decoder
+from speech2face.models import face_decoder, speaker_encoder
 from speech2face.normalizer import FeatureNormalizer
 from speech2face.precision import dtype_policy
 from speech2face.trainer import DecoderTrainer, VoiceTrainer
@@ -49,6 +50,11 @@ def train_voice_encoder(
     parse = input_pipeline.voice_parser(
         info, config.audio, config.augment, config.loop.seed
     )
+    if frozen_embeddings.is_possible(config):
+        embed = speaker_encoder.embedding_part(trainer.model)
+        parse = frozen_embeddings.embedding_parser(
+            data_dir, info, "train", parse, embed
+        )
     validate = None
     if config.loop.validate_every and validation.SPLIT in info.splits:
         validate = validation.VoiceValidator(data_dir, info, config, trainer, decoder)

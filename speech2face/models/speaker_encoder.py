@@ -160,6 +160,16 @@ def build_speaker_encoder(
     return keras.Model(waveform, x, name="voice_encoder")
 
 
+def embedding_part(encoder: keras.Model) -> keras.Model:
+    """The frozen part of what `build_speaker_encoder` made: waveform -> embedding."""
+    return keras.Model(encoder.input, encoder.get_layer("center").input)
+
+
+def head_part(encoder: keras.Model) -> keras.Model:
+    """The trained rest of it, sharing its weights: embedding -> voice feature."""
+    return keras.Model(encoder.get_layer("center").input, encoder.output)
+
+
 def build_embedding(names: Tuple[str, ...]) -> keras.Model:
     """Builds pretrained embedders, side by side and frozen.
 
