@@ -14,7 +14,7 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
-from speech2face import dlib_weights, face_boxes
+from speech2face import dlib_weights, face_boxes, image_files
 from speech2face.face_boxes import CROP_PX, CROP_SCALE
 
 # Detection sizes tried in turn: as it is (faces >= 80 px), then twice as large (40 px).
@@ -87,6 +87,27 @@ def find_face(
             box = choose_face(boxes, x, y, width, height)
             return Face(box, landmarks68(image, box), crop_face(image, box))
     return None
+
+
+def find_largest_face(image: np.ndarray, max_px: int) -> Optional[Face]:
+    """The largest face, found in a copy of at most `max_px`, cropped from the picture.
+
+    Takes about the same time for a photograph of any size; faces of less than about
+    40 px in the copy are not found.
+
+    Args:
+      image: [height, width, 3] uint8 RGB.
+      max_px: longer side of the copy.
+    """
+    from PIL import Image
+
+    reduced = np.asarray(image_files.limit_size(Image.fromarray(image), max_px))
+    found = find_face(reduced)
+    if found is None:
+        return None
+    scale = np.array(image.shape[1::-1]) / reduced.shape[1::-1]
+    box = _moved(found.box, scale, np.zeros(2))
+    return Face(box, landmarks68(image, box), crop_face(image, box))
 
 
 def detect_face_at(image: np.ndarray, x: float, y: float) -> List[Box]:

@@ -57,12 +57,12 @@ def reconstruct(
     return results
 
 
-def write_labelled(path: pathlib.Path, image: Image.Image) -> None:
+def write_labelled(path: pathlib.Path, image: Image.Image, label: str = LABEL) -> None:
     """Writes a picture that says what it is: below it, and in its PNG metadata."""
     metadata = PngImagePlugin.PngInfo()
-    metadata.add_text("Description", LABEL)
+    metadata.add_text("Description", label)
     with files.atomic_path(path) as temporary:
-        labelled = Image.fromarray(pictures.with_caption(np.asarray(image), LABEL))
+        labelled = Image.fromarray(pictures.with_caption(np.asarray(image), label))
         labelled.save(temporary, "PNG", pnginfo=metadata)
 
 
