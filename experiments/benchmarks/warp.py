@@ -8,9 +8,10 @@ the device TensorFlow chooses, uncompiled and under XLA. The yardstick is what a
 """
 
 import dataclasses
-import time
 from typing import Callable, Dict, Iterator
 
+from experiments.benchmarks import timing
+from experiments.benchmarks.timing import Timing
 from speech2face import flag_config
 from speech2face.config import option
 
@@ -26,24 +27,24 @@ class WarpBenchmarkOptions:
 
 
 def main(options: WarpBenchmarkOptions) -> None:
-    """Prints one line per operation, compiled and not."""
-    rows = list(measure(options.batch_size, options.n_repeats))
-    yardstick = {row["xla"]: row["secs"] for row in rows if row["name"] == "resize"}
-    print("| operation | XLA | ms | resizes |\n|---|---|---|---|")
-    for row in rows:
-        ratio = row["secs"] / yardstick[row["xla"]]
-        compiled = "yes" if row["xla"] else "no"
-        print(f"| {row['name']} | {compiled} | {1e3 * row['secs']:.2f} | {ratio:.1f} |")
+    """Prints the table."""
+    print(timing.to_markdown(list(measure(options.batch_size, options.n_repeats))))
 
 
-def measure(batch_size: int, n_repeats: int) -> Iterator[Dict]:
-    """Yields {'name', 'xla', 'secs'} of every operation, the fastest of its calls."""
+def measure(batch_size: int, n_repeats: int) -> Iterator[Timing]:
+    """Times every operation beside the resize, uncompiled and compiled."""
     import tensorflow as tf
 
     for xla in (False, True):
-        for name, operation in operations(batch_size).items():
-            compiled = tf.function(operation, jit_compile=xla)
-            yield {"name": name, "xla": xla, "secs": _fastest(compiled, n_repeats)}
+        compiled = {
+            name: _waiting(tf.function(operation, jit_compile=xla))
+            for name, operation in operations(batch_size).items()
+        }
+        secs = timing.fastest(compiled, n_repeats)
+        beside = "resize, XLA" if xla else "resize"
+        for name in compiled:
+            what = f"{name}, XLA" if xla else name
+            yield Timing(what, secs[name], beside, secs["resize"])
 
 
 def operations(batch_size: int) -> Dict[str, Callable]:
@@ -81,17 +82,15 @@ def operations(batch_size: int) -> Dict[str, Callable]:
     }
 
 
-def _fastest(operation: Callable, n_repeats: int) -> float:
-    """Seconds of the fastest of `n_repeats` calls, after one that compiles."""
+def _waiting(operation: Callable) -> Callable[[], None]:
+    """The operation, until all its outputs are there."""
     import tensorflow as tf
 
-    times = []
-    for _ in range(n_repeats + 1):
-        start = time.perf_counter()
+    def call() -> None:
         for output in tf.nest.flatten(operation()):
             output.numpy()
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
+
+    return call
 
 
 if __name__ == "__main__":

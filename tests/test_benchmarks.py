@@ -1,0 +1,85 @@
+"""The benchmarks measure what they say, on small things."""
+
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from experiments.benchmarks import networks, retrieval, startup, timing
+from experiments.benchmarks.timing import Timing
+from speech2face import audio
+
+
+def test_fastest_is_the_fastest_of_several_calls_in_turn():
+    calls = []
+    waits = {"a": iter([0.09, 0.02, 0.06]), "b": iter([0, 0, 0])}
+
+    def call(name):
+        calls.append(name)
+        time.sleep(next(waits[name]))
+
+    secs = timing.fastest({n: lambda n=n: call(n) for n in waits}, n_repeats=2)
+    assert calls == list("ababab")
+    assert 0.02 <= secs["a"] < 0.06 and secs["b"] < 0.02
+
+
+def test_the_yardstick_is_timed_on_a_real_product():
+    product, n_operations = timing.matrix_product()
+    secs = timing.fastest({"product": product}, 1)["product"]
+    assert n_operations == 2 * 2048**3
+    assert secs > 1e-4  # not optimised away: no device here does 170 TFLOP/s
+
+
+def test_table():
+    table = timing.to_markdown([Timing("this", 1.5, "that", 0.5, "10 MB")])
+    assert table.splitlines()[2] == "| this | 1,500.00 | that | 500.00 | 3.00 | 10 MB |"
+
+
+def test_a_command_is_measured_in_a_process_of_its_own():
+    # Out of a small process: a child starts with the peak memory of its parent.
+    code = """
+from experiments.benchmarks import timing
+print(*timing.run_command(["-c", "x = bytearray(200_000_000); x[::4096] = x[::4096]"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    secs, memory_mb = map(float, done.stdout.split())
+    assert 200 < memory_mb < 300 and secs > 0
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        timing.run_command(["-c", "1 / 0"])
+
+
+def test_the_twin_of_the_spectrogram_gives_the_same():
+    waveform = np.random.default_rng(0).normal(0, 0.1, 8_000).astype(np.float32)
+    ours = np.asarray(audio.spectrogram(waveform[np.newaxis]))[0]
+    twin = networks.numpy_spectrogram(waveform)
+    # Compared before compression, which blows rounding up near zero.
+    np.testing.assert_allclose(
+        np.sign(ours) * np.abs(ours) ** (1 / 0.3),
+        np.sign(twin) * np.abs(twin) ** (1 / 0.3),
+        atol=1e-4,
+    )
+
+
+def test_the_gallery_is_searched_for_its_own_faces(tmp_path):
+    retrieval.write_gallery(tmp_path / "gallery.npy", 20_000)
+    gallery = np.load(tmp_path / "gallery.npy", mmap_mode="r")
+    assert gallery.shape == (20_000, 128)
+    np.testing.assert_allclose([gallery.mean(), gallery.std()], [0, 1], atol=0.01)
+    assert len(np.unique(gallery[:, 0])) > 19_900  # no block is repeated
+    rows = list(retrieval.measure((50,)))
+    assert [row.what for row in rows[:2]] == [
+        "ranks, 100 of 50, cos",
+        "nearest, 100 of 50, cos",
+    ]
+
+
+def test_every_command_is_found():
+    listed = startup.commands()
+    assert {"speech2face.train", "data_prep.sample_people"} < set(listed)
+    assert "experiments.run_all" in listed and "speech2face.flag_config" not in listed
+    text = (startup._ROOT / "README.md").read_text()
+    named = set(re.findall(r"python -m ((?:speech2face|data_prep)\.\w+)", text))
+    assert named <= set(listed)
