@@ -3,8 +3,8 @@
 import numpy as np
 from tiny_material import shared_material
 
-from experiments import cartoon
-from speech2face import files
+from experiments import cartoon as fig12
+from speech2face import cartoon, files
 
 
 def drawing():
@@ -39,5 +39,5 @@ def test_one_flat_colour_has_no_lines():
 
 
 def test_a_sheet_of_a_model():
-    result = cartoon.run(shared_material(), n=2)
+    result = fig12.run(shared_material(), n=2)
     assert files.decode_image(result.picture).shape[1] == 5 * 164 + 4
