@@ -5,26 +5,41 @@ hundreds of clips and does (configs/compact.flags). A change depends only on the
 seed and the example's position in the stream, so a resumed run repeats it exactly.
 """
 
+import math
+
 import tensorflow as tf
 
 from speech2face.config import AugmentConfig
+from speech2face.records import SAMPLE_RATE_HZ
 
 _QUIETEST_NOISE_SNR_DB = 40.0
+_NYQUIST_HZ = SAMPLE_RATE_HZ / 2
+_BAND_EDGE_HZ = 200.0  # width of the low-pass's slope
+_DECAY_60_DB = math.log(1000.0)
+_DRIEST_DB, _WETTEST_DB = -20.0, 0.0  # energy of the room's answer over the voice's
+_SPEED_STEP_SAMPLES = 16  # lengths are multiples of it: Fourier transforms like that
+_MU = 255.0
 
 
 def augment(waveform: tf.Tensor, config: AugmentConfig, seed: tf.Tensor) -> tf.Tensor:
-    """Applies the configured changes to a waveform [n] float32.
+    """Applies the configured changes to a waveform [n] float32, in a recording's order:
+    room, noise, level, band, codec. Speed, which changes n, is `change_speed`.
 
     Args:
       waveform: [n] float32 in [-1, 1].
       config: which changes; a zero leaves one out.
       seed: [2] integers.
     """
+    if config.reverb_secs:
+        waveform = _reverberate(waveform, config.reverb_secs, seed)
     if config.noise_snr_db:
         waveform = _add_noise(waveform, config.noise_snr_db, seed)
     if config.gain_db:
         waveform = _change_level(waveform, config.gain_db, seed)
-    return tf.clip_by_value(waveform, -1.0, 1.0)
+    if config.band_limit_hz:
+        waveform = _limit_band(waveform, config.band_limit_hz, seed)
+    waveform = tf.clip_by_value(waveform, -1.0, 1.0)
+    return _telephone(waveform, seed) if config.telephone_codec else waveform
 
 
 def random_window(waveform: tf.Tensor, n_samples: int, seed: tf.Tensor) -> tf.Tensor:
@@ -32,6 +47,28 @@ def random_window(waveform: tf.Tensor, n_samples: int, seed: tf.Tensor) -> tf.Te
     n_spare = tf.maximum(tf.shape(waveform)[0] - n_samples, 0)
     start = tf.random.stateless_uniform([], seed, 0, n_spare + 1, tf.int32)
     return waveform[start : start + n_samples]
+
+
+def change_speed(waveform: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
+    """Plays a waveform [n] up to `share` faster or slower: pitch and formants move.
+
+    By its spectrum, so nothing folds over. The ratio is uniform on a logarithmic scale;
+    the result has about n / ratio samples.
+    """
+    log_ratio = math.log1p(share) * (_uniform(seed, 4) * 2.0 - 1.0)
+    n = tf.shape(waveform)[0]
+    n_steps = tf.cast(n, tf.float32) / tf.exp(log_ratio) / _SPEED_STEP_SAMPLES
+    n_new = tf.maximum(tf.cast(tf.round(n_steps), tf.int32), 1) * _SPEED_STEP_SAMPLES
+    spectrum = tf.signal.rfft(waveform)[: n_new // 2 + 1]
+    missing = n_new // 2 + 1 - tf.shape(spectrum)[0]
+    spectrum = tf.pad(spectrum, [[0, missing]])
+    scale = tf.cast(n_new, tf.float32) / tf.cast(n, tf.float32)
+    return tf.signal.irfft(spectrum, n_new[tf.newaxis]) * scale
+
+
+def _uniform(seed: tf.Tensor, number: int) -> tf.Tensor:
+    """A number in [0, 1), the same for the same seed and number."""
+    return tf.random.stateless_uniform([], seed + [0, number])
 
 
 def _change_level(waveform: tf.Tensor, gain_db: float, seed: tf.Tensor) -> tf.Tensor:
@@ -42,5 +79,43 @@ def _change_level(waveform: tf.Tensor, gain_db: float, seed: tf.Tensor) -> tf.Te
 def _add_noise(waveform: tf.Tensor, snr_db: float, seed: tf.Tensor) -> tf.Tensor:
     snr = tf.random.stateless_uniform([], seed + [0, 2], snr_db, _QUIETEST_NOISE_SNR_DB)
     noise = tf.random.stateless_normal(tf.shape(waveform), seed + [0, 3])
-    level = tf.sqrt(tf.reduce_mean(tf.square(waveform)))
-    return waveform + noise * level * 10.0 ** (-snr / 20.0)
+    return waveform + noise * _level(waveform) * 10.0 ** (-snr / 20.0)
+
+
+def _reverberate(waveform: tf.Tensor, max_secs: float, seed: tf.Tensor) -> tf.Tensor:
+    """Adds the answer of a room: noise that decays exponentially (Moorer 1979)."""
+    n_answer = round(max_secs * SAMPLE_RATE_HZ)
+    decay_secs = max_secs * tf.maximum(_uniform(seed, 5), 0.1)
+    secs = tf.range(n_answer, dtype=tf.float32) / SAMPLE_RATE_HZ
+    answer = tf.random.stateless_normal([n_answer], seed + [0, 6])
+    answer *= tf.exp(-_DECAY_60_DB * secs / decay_secs)
+    n = tf.shape(waveform)[0]
+    n_fft = (n + n_answer)[tf.newaxis]
+    spectra = tf.signal.rfft(waveform, n_fft) * tf.signal.rfft(answer, n_fft)
+    wet = tf.signal.irfft(spectra, n_fft)[:n]
+    wet_db = _DRIEST_DB + (_WETTEST_DB - _DRIEST_DB) * _uniform(seed, 7)
+    gain = 10.0 ** (wet_db / 20.0) * _level(waveform) / tf.maximum(_level(wet), 1e-9)
+    return waveform + gain * wet
+
+
+def _limit_band(waveform: tf.Tensor, lowest_hz: float, seed: tf.Tensor) -> tf.Tensor:
+    """A low-pass whose slope is a raised cosine."""
+    limit_hz = lowest_hz + (_NYQUIST_HZ - lowest_hz) * _uniform(seed, 8)
+    spectrum = tf.signal.rfft(waveform)
+    hz = tf.linspace(0.0, _NYQUIST_HZ, tf.shape(spectrum)[0])
+    above = tf.clip_by_value((hz - limit_hz) / _BAND_EDGE_HZ, 0.0, 1.0)
+    gain = 0.5 * (1.0 + tf.cos(math.pi * above))
+    kept = spectrum * tf.cast(gain, tf.complex64)
+    return tf.signal.irfft(kept, tf.shape(waveform))
+
+
+def _telephone(waveform: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Half of the time: rounds to the 256 levels of mu-law."""
+    companded = tf.math.log1p(_MU * tf.abs(waveform)) / math.log1p(_MU)
+    rounded = tf.round(companded * 127.0) / 127.0
+    decoded = tf.sign(waveform) * tf.math.expm1(rounded * math.log1p(_MU)) / _MU
+    return tf.where(_uniform(seed, 9) < 0.5, decoded, waveform)
+
+
+def _level(waveform: tf.Tensor) -> tf.Tensor:
+    return tf.sqrt(tf.reduce_mean(tf.square(waveform)))

@@ -233,6 +233,20 @@ class AugmentConfig:
     noise_snr_db: float = option(
         0.0, "Add noise at a random ratio between this and 40 dB; 0 adds none."
     )
+    speed: float = option(
+        0.0,
+        "Random change of speed, pitch and formants together, by up to this share: "
+        "0.03 keeps a voice's character, 0.3 makes other voices.",
+    )
+    reverb_secs: float = option(
+        0.0, "Random room: time to decay by 60 dB of up to this; 0 leaves it dry."
+    )
+    band_limit_hz: float = option(
+        0.0, "Random low-pass between this and 8000 Hz; 0 keeps all frequencies."
+    )
+    telephone_codec: bool = option(
+        False, "Half of the clips go through 8-bit mu-law (ITU-T G.711)."
+    )
 
 
 @dataclasses.dataclass(frozen=True)

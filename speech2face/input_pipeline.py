@@ -96,7 +96,9 @@ def voice_parser(
     def parse(record: tf.Tensor, position: tf.Tensor) -> Dict[str, tf.Tensor]:
         example = records.parse_voice_example(record, info.recognizer.feature_dim)
         waveform = decode(example.pop("audio"))
-        example_seed = tf.stack([tf.constant(seed, tf.int64), position * 8])
+        example_seed = tf.stack([tf.constant(seed, tf.int64), position * 16])
+        if augmentation.speed:
+            waveform = augment.change_speed(waveform, augmentation.speed, example_seed)
         if augmentation.random_window:
             waveform = augment.random_window(waveform, n_samples, example_seed)
         waveform = fit_length(waveform, n_samples)

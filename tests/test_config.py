@@ -49,7 +49,15 @@ VOICE_DEFAULTS = {
         "epsilon": 0.0001,
         "weight_decay": 0.0,
     },
-    "augment": {"random_window": False, "gain_db": 0.0, "noise_snr_db": 0.0},
+    "augment": {
+        "random_window": False,
+        "gain_db": 0.0,
+        "noise_snr_db": 0.0,
+        "speed": 0.0,
+        "reverb_secs": 0.0,
+        "band_limit_hz": 0.0,
+        "telephone_codec": False,
+    },
     "loop": {"batch_size": 8, "epochs": 3.0, "precision": "float32"},
 }
 DECODER_DEFAULTS = {
