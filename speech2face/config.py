@@ -220,6 +220,11 @@ class OptimizerConfig:
     weight_decay: float = option(
         0.0, "Decoupled weight decay of all kernels. Not in the paper: 0."
     )
+    last_layer_only: bool = option(
+        False,
+        "Train only the last layer of Table 1, on what --init_dir has brought. Not in "
+        "the paper.",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,6 +287,17 @@ class VoiceTrainingConfig:
     audio: AudioConfig = section(AudioConfig)
     voice_encoder: VoiceEncoderConfig = section(VoiceEncoderConfig)
     loss: LossConfig = section(LossConfig)
+    optimizer: OptimizerConfig = section(OptimizerConfig)
+    augment: AugmentConfig = section(AugmentConfig)
+    loop: LoopConfig = section(LoopConfig)
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainingConfig:
+    """Everything `speech2face.pretrain_voice_encoder` needs to know."""
+
+    audio: AudioConfig = section(AudioConfig)
+    voice_encoder: VoiceEncoderConfig = section(VoiceEncoderConfig)
     optimizer: OptimizerConfig = section(OptimizerConfig)
     augment: AugmentConfig = section(AugmentConfig)
     loop: LoopConfig = section(LoopConfig)

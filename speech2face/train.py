@@ -9,7 +9,7 @@ Started again with the same flags, it resumes from its newest checkpoint.
 import dataclasses
 
 from speech2face import flag_config
-from speech2face.config import VoiceTrainingConfig, required
+from speech2face.config import VoiceTrainingConfig, option, required
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +19,11 @@ class TrainPaths:
     data_dir: str = required("Voice data set made by data_prep.build_tfrecords.")
     decoder_dir: str = required("Face decoder made by speech2face.train_face_decoder.")
     run_dir: str = required("Run folder to create, or to resume.")
+    init_dir: str = option(
+        "",
+        "Run of speech2face.pretrain_voice_encoder whose weights, but for the last "
+        "layer, start a new run. Not in the paper.",
+    )
 
 
 def main(paths: TrainPaths, config: VoiceTrainingConfig) -> None:
@@ -30,6 +35,7 @@ def main(paths: TrainPaths, config: VoiceTrainingConfig) -> None:
         data_dir=paths.data_dir,
         decoder_dir=paths.decoder_dir,
         run_dir=paths.run_dir,
+        init_dir=paths.init_dir,
     )
 
 

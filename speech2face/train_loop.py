@@ -18,7 +18,7 @@ from speech2face.summaries import Summaries
 from speech2face.trainer import Trainer
 
 # step -> named numbers, and a picture [h, w, 3] uint8
-ValidateFn = Callable[[], Tuple[Dict[str, float], np.ndarray]]
+ValidateFn = Callable[[], Tuple[Dict[str, float], Optional[np.ndarray]]]
 
 
 def run(
@@ -74,7 +74,8 @@ def run(
             if validate and _is_validation_due(step, n_steps, loop):
                 numbers, faces = validate()
                 summaries.scalars("validation", step, numbers)
-                summaries.faces("validation", step, faces)
+                if faces is not None:
+                    summaries.faces("validation", step, faces)
             if is_last or step % loop.save_every == 0:
                 averages.check_finite(step)
                 checkpointer.save(step)  # last: what is saved has been logged

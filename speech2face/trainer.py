@@ -151,6 +151,8 @@ class VoiceTrainer(Trainer):
             decoder.recognizer.feature_dim,
             dtype_policy(config.loop.precision),
         )
+        if config.optimizer.last_layer_only:
+            voice_encoder.freeze_all_but_last(model)
         if config.voice_encoder.encoder == "speaker_embedding":
             self._head = speaker_encoder.head_part(model)
         optimizer = build_optimizer(config.optimizer, config.loop.precision)

@@ -15,6 +15,7 @@ from speech2face import (
     recognizers,
     records,
     train_loop,
+    transfer,
     validation,
 )
 from speech2face.config import DecoderTrainingConfig, VoiceTrainingConfig
@@ -30,8 +31,11 @@ def train_voice_encoder(
     data_dir: os.PathLike,
     decoder_dir: os.PathLike,
     run_dir: os.PathLike,
+    init_dir: str = "",
 ) -> int:
     """Trains the voice encoder in `run_dir`, or resumes; returns the iteration reached.
+
+    A new run starts with the weights of the pretraining run `init_dir`, if given.
 
     Raises:
       FileNotFoundError: data set or decoder are not there.
@@ -43,6 +47,8 @@ def train_voice_encoder(
     n_steps = input_pipeline.n_iterations(info, config.loop)
     keras.utils.set_random_seed(config.loop.seed)
     trainer = VoiceTrainer(config, decoder)
+    if init_dir:
+        transfer.start_from(init_dir, trainer.model)
     decoder_checksum = decoder.checksum()
     provenance = {"data_set": info.checksum, "face_decoder": decoder_checksum}
     checkpoints.prepare_run(run_dir, config, data_dir, provenance)
@@ -58,7 +64,9 @@ def train_voice_encoder(
     validate = None
     if config.loop.validate_every and validation.SPLIT in info.splits:
         validate = validation.VoiceValidator(data_dir, info, config, trainer, decoder)
-    return _run(trainer, parse, n_steps, config.loop, data_dir, info, run_dir, validate)
+    return run_loop(
+        trainer, parse, n_steps, config.loop, data_dir, info, run_dir, validate
+    )
 
 
 def train_face_decoder(
@@ -96,7 +104,9 @@ def train_face_decoder(
     if config.loop.validate_every and validation.SPLIT in info.splits:
         validate = validation.DecoderValidator(data_dir, info, config, trainer)
     parse = input_pipeline.face_parser(info)
-    step = _run(trainer, parse, n_steps, config.loop, data_dir, info, run_dir, validate)
+    step = run_loop(
+        trainer, parse, n_steps, config.loop, data_dir, info, run_dir, validate
+    )
     bundle = DecoderBundle(
         model=model,
         config=config.face_decoder,
@@ -112,7 +122,9 @@ def train_face_decoder(
     return step
 
 
-def _run(trainer, parse, n_steps, loop, data_dir, info, run_dir, validate) -> int:
+def run_loop(trainer, parse, n_steps, loop, data_dir, info, run_dir, validate) -> int:
+    """Runs `train_loop.run` over a data set; names the record if one is damaged."""
+
     def batches_from(first_step):
         return input_pipeline.training_batches(data_dir, info, loop, parse, first_step)
 

@@ -11,7 +11,11 @@ from absl import flags
 
 from speech2face import config as config_lib
 from speech2face import flag_config
-from speech2face.config import DecoderTrainingConfig, VoiceTrainingConfig
+from speech2face.config import (
+    DecoderTrainingConfig,
+    PretrainingConfig,
+    VoiceTrainingConfig,
+)
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 PACKAGES = ("speech2face", "data_prep", "experiments")
@@ -73,7 +77,7 @@ DECODER_DEFAULTS = {
         "identity_weight": 10.0,
     },
 }
-TRAININGS = (VoiceTrainingConfig, DecoderTrainingConfig)
+TRAININGS = (VoiceTrainingConfig, DecoderTrainingConfig, PretrainingConfig)
 
 
 def parse(config_type, *arguments):

@@ -140,9 +140,8 @@ def build_speaker_encoder(
         dtype="float32",
         name="center",
     )(x)
-    spreads = [find_embedder(name).spread for name in config.speaker_embedders]
     x = layers.Rescaling(
-        1 / np.repeat(spreads, EMBEDDING_DIM), dtype="float32", name="rescale"
+        1 / spread(config.speaker_embedders), dtype="float32", name="rescale"
     )(x)
     x = Noise(config.speaker_noise, dtype="float32", name="noise")(x)
     for index, units in enumerate(config.speaker_hidden_units, start=1):
@@ -158,6 +157,11 @@ def build_speaker_encoder(
             config.speaker_feature_norm, dtype="float32", name="feature_norm"
         )(x)
     return keras.Model(waveform, x, name="voice_encoder")
+
+
+def spread(names: Tuple[str, ...]) -> np.ndarray:
+    """Standard deviation [256 n] of the units of `build_embedding`'s output."""
+    return np.repeat([find_embedder(name).spread for name in names], EMBEDDING_DIM)
 
 
 def embedding_part(encoder: keras.Model) -> keras.Model:

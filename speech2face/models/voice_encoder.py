@@ -50,6 +50,7 @@ TABLE_1 = (
     Row("fc2", 4096, (1, 1), (1, 1)),
 )
 LAST_CONVOLUTION = "conv9"
+LAST_LAYER = TABLE_1[-1].layer
 
 MIN_FRAMES = 259  # the receptive field of conv9 in time, without padding
 MIN_SAMPLES = audio.WINDOW_SAMPLES + (MIN_FRAMES - 1) * audio.HOP_SAMPLES  # 2.605 s
@@ -109,6 +110,24 @@ def build_table_1(
         else:
             x = _fully_connected(x, row, config, feature_dim, dtype_policy)
     return keras.Model(spectrogram, x, name="table_1")
+
+
+def table_1_layers(encoder: keras.Model) -> List[layers.Layer]:
+    """The layers of Table 1 in what `build_voice_encoder` made.
+
+    Raises:
+      ValueError: it is another network.
+    """
+    for layer in encoder.layers:
+        if layer.name == "table_1":
+            return layer.layers
+    raise ValueError("this voice encoder is not Table 1: give --encoder=table1")
+
+
+def freeze_all_but_last(encoder: keras.Model) -> None:
+    """Freezes Table 1 but for its last layer, batch statistics included."""
+    for layer in table_1_layers(encoder):
+        layer.trainable = layer.name == LAST_LAYER
 
 
 def learned_variables(encoder: layers.Layer) -> List[keras.Variable]:

@@ -1,0 +1,104 @@
+"""Distillation of a pretrained speaker recogniser into Table 1. Beyond the paper.
+
+Hundreds of pairs of a voice and a face are too few to learn hearing from. A speaker
+recogniser can hear; it labels any waveform with an embedding, and Table 1 learns to
+give the same one. What it has learned, all but its last layer, then starts the training
+of Sec. 3.
+"""
+
+import os
+from typing import Dict, Tuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from speech2face import (
+    checkpoints,
+    input_pipeline,
+    records,
+    training,
+    transfer,
+    validation,
+)
+from speech2face.config import AugmentConfig, PretrainingConfig
+from speech2face.models import speaker_encoder
+from speech2face.records import DatasetInfo
+from speech2face.trainer import Batch, Trainer, build_optimizer
+
+
+def pretrain_voice_encoder(
+    config: PretrainingConfig, data_dir: os.PathLike, run_dir: os.PathLike
+) -> int:
+    """Trains a student in `run_dir`, or resumes; returns the iteration reached.
+
+    Raises:
+      FileNotFoundError, ValueError: as `training.train_voice_encoder`.
+    """
+    if config.voice_encoder.encoder != "table1":
+        raise ValueError("--encoder=speaker_embedding is the teacher; pretrain table1")
+    info = records.read_dataset_info(data_dir, kind="voice")
+    n_steps = input_pipeline.n_iterations(info, config.loop)
+    keras.utils.set_random_seed(config.loop.seed)
+    trainer = DistillationTrainer(config)
+    checkpoints.prepare_run(run_dir, config, data_dir, {"data_set": info.checksum})
+    parse = input_pipeline.voice_parser(
+        info, config.audio, config.augment, config.loop.seed
+    )
+    validate = None
+    if config.loop.validate_every and validation.SPLIT in info.splits:
+        validate = _Validator(data_dir, info, config, trainer)
+    return training.run_loop(
+        trainer, parse, n_steps, config.loop, data_dir, info, run_dir, validate
+    )
+
+
+class DistillationTrainer(Trainer):
+    """Trains Table 1 to give the embeddings of a speaker recogniser."""
+
+    def __init__(self, config: PretrainingConfig):
+        """Builds the teacher and a new student."""
+        names = config.voice_encoder.speaker_embedders
+        self._teacher = speaker_encoder.build_embedding(names)
+        self._spread = speaker_encoder.spread(names)
+        student = transfer.build_student(config.voice_encoder, config.loop.precision)
+        optimizer = build_optimizer(config.optimizer, config.loop.precision)
+        super().__init__(student, optimizer, config.loop.batch_size)
+
+    def predict(self, batch: Batch) -> tf.Tensor:
+        """Returns the student's embedding [b, 256 n], in standard deviations."""
+        return self.model(batch["waveform"], training=False)
+
+    def losses(self, batch: Batch, training: bool) -> Dict[str, tf.Tensor]:
+        """Returns 'total' [b]: mean squared error, in variances of a unit.
+
+        A student that always gives the mean embedding has about 1.
+        """
+        target = self._teacher(batch["waveform"], training=False) / self._spread
+        found = self.model(batch["waveform"], training=training)
+        error = ops.cast(found, "float32") - ops.stop_gradient(target)
+        return {"total": ops.mean(ops.square(error), axis=-1)}
+
+
+class _Validator:
+    """The share of the embeddings' variance that the student misses."""
+
+    def __init__(
+        self,
+        data_dir: os.PathLike,
+        info: DatasetInfo,
+        config: PretrainingConfig,
+        trainer: DistillationTrainer,
+    ):
+        parse = input_pipeline.voice_parser(
+            info, config.audio, AugmentConfig(), config.loop.seed
+        )
+        self._batches = input_pipeline.evaluation_batches(
+            data_dir, info, validation.SPLIT, config.loop.batch_size, parse
+        ).take(-(-config.loop.validation_examples // config.loop.batch_size))
+        self._trainer = trainer
+
+    def __call__(self) -> Tuple[Dict[str, float], None]:
+        losses = [self._trainer.evaluate_step(b)["total"] for b in self._batches]
+        return {"total": float(np.concatenate(losses).mean())}, None
