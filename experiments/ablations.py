@@ -1,25 +1,26 @@
-"""Runs that differ in one choice, measured on one data set.
+"""Runs that differ in one choice, measured alike.
 
-    python -m experiments.ablations --data_dir=data/avspeech --output_dir=results \\
+    python -m experiments.ablations --output_dir=results \\
         --run_dirs=runs/paper,runs/same_padding,runs/no_distillation
 
 Each run is trained with one of configs/ablation_*.flags: padding, batch normalisation,
-duration, each loss term, the reduction of the losses, the learning rate's decay. Each
-line says in which options a run departs from the paper's config.
+duration, each loss term, the reduction of the losses, the learning rate's decay; or on
+records of `--recognizer=vgg_face_relu`, features behind fc7's ReLU. Each line says in
+which options a run departs from the paper's config.
 """
 
 import dataclasses
 
 from experiments.options import Runs
 from speech2face import flag_config
-from speech2face.config import option, required
+from speech2face.config import option
 
 
 @dataclasses.dataclass(frozen=True)
 class AblationOptions:
     """What the runs are measured on."""
 
-    data_dir: str = required("Voice data set.")
+    data_dir: str = option("", "Voice data set; by default each run's own.")
     split: str = option("test", "Split to measure.")
     n_examples: int = option(5000, "Random clips of a larger split; 0 for all.")
     clip_secs: float = option(6.0, "Seconds of each clip that the models hear.")

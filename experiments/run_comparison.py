@@ -221,18 +221,29 @@ def compute_ablation(material: Material, clip_secs: float) -> List[Row]:
 def run_ablations(
     run_dirs: Sequence[str], inputs: Inputs, clip_secs: float = 6.0
 ) -> Result:
-    """One line for each run and measure, on one data set."""
+    """One line for each run and measure.
+
+    Args:
+      run_dirs: run folders.
+      inputs: the data set; without one each run is measured on that of its training,
+        which has its own features where the recognizer is what differs.
+      clip_secs: how much of each clip the models hear.
+    """
     if not run_dirs:
         raise NotApplicable("no run folders; give --run_dirs")
-    rows, recognizers = [], set()
+    rows = []
     for run_dir in run_dirs:
-        material = Material(dataclasses.replace(inputs, run_dir=run_dir))
-        recognizers.add(material.model.decoder.recognizer.checksum[:8])
+        data_dir = inputs.data_dir or checkpoints.data_dir_of(run_dir)
+        material = Material(
+            dataclasses.replace(inputs, run_dir=run_dir, data_dir=data_dir)
+        )
+        recognizer = material.model.decoder.recognizer
         changed = describe(material.model.config)
         for row in compute_ablation(material, clip_secs):
             keys = {
                 "run": pathlib.Path(run_dir).name,
                 "departs in": changed,
+                "features": f"{recognizer.name} {recognizer.checksum[:8]}",
                 **row.keys,
             }
             rows.append(dataclasses.replace(row, keys=keys))
@@ -245,11 +256,11 @@ def run_ablations(
         rows=rows,
         picture=_draw_ablations(rows),
         notes=[
-            "each run: configs/ablation_*.flags",
-            f"recognizers: {', '.join(sorted(recognizers))}; angles compare only "
-            "between runs of one recognizer",
+            "each run: configs/ablation_*.flags; features behind the ReLU of fc7: "
+            "records, decoder and run with --recognizer=vgg_face_relu",
+            "angles compare only between runs of the same features",
         ],
-        provenance={"data": f"{inputs.data_dir}, {inputs.split}"},
+        provenance={"data": f"{inputs.data_dir or 'of each training'}, {inputs.split}"},
     )
 
 

@@ -95,6 +95,20 @@ def test_ablations_measure_every_run_on_one_data_set(run_dir, tmp_path):
     )
     assert "width 1.0 -> 0.015625" in result.rows[0].keys["departs in"]
     assert result.rows[2].chance == 4.5
+    assert result.rows[0].keys["features"] == "dlib 00000000"
+
+
+def test_ablations_without_a_data_set_take_each_runs_own(run_dir, tmp_path):
+    inputs = dataclasses.replace(shared_material().inputs, output_dir=str(tmp_path))
+    own = write_run(tmp_path / "own")
+    where = json.dumps({"data_dir": inputs.data_dir})
+    (pathlib.Path(own) / "run.json").write_text(where)
+    expected = run_comparison.run_ablations([run_dir], inputs, clip_secs=2.7)
+    nowhere = dataclasses.replace(inputs, data_dir="")
+    result = run_comparison.run_ablations([own], nowhere, clip_secs=2.7)
+    assert [row.ours for row in result.rows] == [row.ours for row in expected.rows]
+    with pytest.raises(FileNotFoundError, match="no run.json"):
+        run_comparison.run_ablations([run_dir], nowhere, clip_secs=2.7)
 
 
 def test_pixel_loss_compares_a_run_with_and_one_without(run_dir, tmp_path):
