@@ -52,6 +52,7 @@ setuptools.setup(
         "tensorflow>=2.16",
         "tensorflow-io>=0.37.1; python_version < '3.13'",
         "tqdm>=4.60",
+        "webrtcvad-wheels>=2.0.11",  # --trim_silence
     ],
     extras_require=EXTRAS,
 )

@@ -15,13 +15,15 @@ Waveforms are float32 in [-1, 1] at 16 kHz. `load_waveform` and its helpers are 
 """
 
 import os
-from typing import Any, BinaryIO, List, Optional, Tuple, Union
+from typing import Any, BinaryIO, Iterator, Optional, Tuple, Union
 
 import av
 import keras
 import numpy as np
 import soxr
 from keras import ops
+
+from speech2face import fourier
 
 SAMPLE_RATE_HZ = 16_000
 WINDOW_SAMPLES = 400  # 25 ms
@@ -89,22 +91,64 @@ def decode_segment(
     Raises:
       ValueError: it is unreadable or has no audio track.
     """
-    if hasattr(source, "seek"):
-        source.seek(0)
-    try:
-        with av.open(source, metadata_errors="replace") as container:
-            if not container.streams.audio:
-                raise ValueError(f"{name} has no audio track")
-            stream = container.streams.audio[0]
-            blocks = _decode_blocks(container, stream, start_secs, end_secs)
-            # Only now: HE-AAC doubles the rate that the file declares.
-            rate_hz = stream.codec_context.sample_rate
-    except av.error.FFmpegError as error:
-        reason = error.strerror or type(error).__name__
-        raise ValueError(f"{name} is unreadable as audio or video: {reason}") from None
+    blocks = list(_decode(source, name, start_secs, end_secs))
     if not blocks:
-        return np.zeros([1, 0], np.float32), rate_hz
-    return np.concatenate(blocks, axis=1), rate_hz
+        return np.zeros([1, 0], np.float32), SAMPLE_RATE_HZ
+    return np.concatenate([block for block, _ in blocks], axis=1), blocks[-1][1]
+
+
+def read_blocks(path: str) -> Iterator[np.ndarray]:
+    """Yields the waveform of `load_waveform` in blocks as they are decoded, unchecked.
+
+    Memory does not grow with the recording.
+
+    Yields:
+      [n] float32 in [-1, 1] at 16 kHz, n of any size.
+
+    Raises:
+      FileNotFoundError, ValueError: as `load_waveform`, but for what `check_waveform`
+        sees.
+    """
+    _check_segment(path, 0.0, None)
+    resampler = None
+    for block, rate_hz in _decode(path, path, 0.0, None):
+        resampler = resampler or Resampler(rate_hz)
+        yield np.clip(resampler.push(block.mean(axis=0)), -1.0, 1.0)
+    if resampler is None:
+        raise ValueError(f"{path} has no sound")
+    yield np.clip(resampler.flush(), -1.0, 1.0)
+
+
+class Resampler:
+    """`resample` to 16 kHz block by block; its blocks joined are that of the whole."""
+
+    def __init__(self, from_hz: int):
+        """Takes the rate of the blocks."""
+        self._stream = soxr.ResampleStream(from_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
+
+    def push(self, block: np.ndarray) -> np.ndarray:
+        """Returns what is known after another block [n]: [m] float32, m from 0 on."""
+        return self._stream.resample_chunk(np.asarray(block, np.float32))
+
+    def flush(self) -> np.ndarray:
+        """Returns the end, [m] float32, once there are no more blocks."""
+        return self._stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def one_channel(samples: np.ndarray) -> np.ndarray:
+    """Returns [n] float32 of samples [n] or [n, channels]: the mean of the channels.
+
+    Raises:
+      ValueError: `samples` have another shape.
+    """
+    samples = np.asarray(samples, np.float32)
+    if samples.ndim == 1:
+        return samples
+    if samples.ndim != 2 or not samples.shape[1]:
+        raise ValueError(
+            f"a waveform has shape {samples.shape}; expected [n] or [n, channels]"
+        )
+    return samples.mean(axis=1)
 
 
 def resample(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
@@ -120,12 +164,23 @@ def check_waveform(
     It must be finite, last 0.1 s, be louder than silence (a peak of -60 dBFS) and be
     scaled to [-1, 1].
     """
-    if not np.isfinite(waveform).all():
+    check_peak(peak_of(waveform), len(waveform), name, sample_rate_hz)
+
+
+def peak_of(waveform: np.ndarray) -> float:
+    """Returns the largest magnitude in `waveform` [n]; NaN if there is one."""
+    return float(np.abs(waveform).max(initial=0.0))
+
+
+def check_peak(
+    peak: float, n_samples: int, name: str, sample_rate_hz: int = SAMPLE_RATE_HZ
+) -> None:
+    """Does what `check_waveform` does, of `n_samples` of which only `peak` is known."""
+    if not np.isfinite(peak):
         raise ValueError(f"{name} has samples that are NaN or infinite")
-    secs = len(waveform) / sample_rate_hz
+    secs = n_samples / sample_rate_hz
     if secs < MIN_SECS:
         raise ValueError(f"{name} has {secs:.3f} s of sound; {MIN_SECS} s is the least")
-    peak = np.abs(waveform).max()
     if peak < SILENCE_PEAK:
         raise ValueError(f"{name} is silent (peak below -60 dBFS)")
     if peak > LOUDEST_PEAK:
@@ -154,22 +209,24 @@ def n_frames(n_samples: int) -> int:
     return max(0, 1 + (n_samples - WINDOW_SAMPLES) // HOP_SAMPLES)
 
 
-def spectrogram(waveform: Any) -> Any:
+def spectrogram(waveform: Any, portable: bool = False) -> Any:
     """Compressed complex spectrogram (Sec. 3).
 
     Args:
       waveform: [batch, n_samples] float32 in [-1, 1] at 16 kHz; at least 400 samples.
+      portable: see `fourier.transform`.
 
     Returns:
       [batch, n_frames(n_samples), 257, 2] float32: the real and the imaginary part.
     """
-    return compress(complex_spectrogram(waveform))
+    return compress(complex_spectrogram(waveform, portable))
 
 
-def complex_spectrogram(waveform: Any) -> Any:
+def complex_spectrogram(waveform: Any, portable: bool = False) -> Any:
     """The spectrogram before compression; arguments and result as `spectrogram`."""
-    frames = ops.extract_sequences(waveform, WINDOW_SAMPLES, HOP_SAMPLES)
-    real, imaginary = ops.rfft(frames * _hann_window(), fft_length=FFT_SAMPLES)
+    real, imaginary = fourier.transform(
+        waveform, _hann_window(), HOP_SAMPLES, FFT_SAMPLES, portable
+    )
     return ops.stack([real, imaginary], axis=-1)  # [b, t, f] twice -> [b, t, f, 2]
 
 
@@ -187,6 +244,9 @@ class Spectrogram(keras.layers.Layer):
 
     Args:
       min_samples: fewest samples that the network behind it can use.
+
+    Attributes:
+      portable: see `speech2face.portable`.
     """
 
     def __init__(
@@ -194,6 +254,7 @@ class Spectrogram(keras.layers.Layer):
     ):
         super().__init__(name=name, **{**kwargs, "dtype": "float32"})
         self.min_samples = min_samples
+        self.portable = False
 
     def call(self, waveform):
         """Returns `spectrogram(waveform)`; raises ValueError if that is too short."""
@@ -204,7 +265,7 @@ class Spectrogram(keras.layers.Layer):
                 f"{self.min_samples} ({self.min_samples / SAMPLE_RATE_HZ} s): repeat "
                 "it (audio.fit_length)"
             )
-        return spectrogram(waveform)
+        return spectrogram(waveform, self.portable)
 
     def get_config(self):
         """Returns what the layer can be made from again."""
@@ -229,26 +290,48 @@ def _check_segment(path: str, start_secs: float, end_secs: Optional[float]) -> N
         )
 
 
-def _decode_blocks(
+def _decode(
+    source: Union[str, "os.PathLike[str]", BinaryIO],
+    name: str,
+    start_secs: float,
+    end_secs: Optional[float],
+) -> Iterator[Tuple[np.ndarray, int]]:
+    """Yields ([channels, n] float32, rate in Hz) of the first audio track.
+
+    The rate is that of the decoded sound: HE-AAC doubles what the file declares.
+    """
+    if hasattr(source, "seek"):
+        source.seek(0)
+    try:
+        with av.open(source, metadata_errors="replace") as container:
+            if not container.streams.audio:
+                raise ValueError(f"{name} has no audio track")
+            stream = container.streams.audio[0]
+            yield from _blocks(container, stream, start_secs, end_secs)
+    except av.error.FFmpegError as error:
+        reason = error.strerror or type(error).__name__
+        raise ValueError(f"{name} is unreadable as audio or video: {reason}") from None
+
+
+def _blocks(
     container, stream, start_secs: float, end_secs: Optional[float]
-) -> List[np.ndarray]:
-    """Decodes [channels, n] blocks that together hold exactly the segment."""
+) -> Iterator[Tuple[np.ndarray, int]]:
+    """Yields [channels, n] blocks, and their rates, that together are the segment."""
     begin_secs = (container.start_time or 0) / av.time_base
     if start_secs > _SEEK_MARGIN_SECS:
         target_secs = begin_secs + start_secs - _SEEK_MARGIN_SECS
         container.seek(int(target_secs * av.time_base))
     to_float = av.AudioResampler(format="fltp")  # keeps the rate and the channels
-    blocks, at_secs = [], 0.0
+    at_secs = 0.0
     for frame in _frames(container, stream):
         for block in to_float.resample(frame):
             if block.pts is not None:  # else it follows the one before
                 at_secs = block.time - begin_secs
             if end_secs is not None and at_secs >= end_secs:
-                return blocks
+                return
             samples, rate_hz = block.to_ndarray(), block.sample_rate
-            blocks.append(_cut(samples, rate_hz, at_secs, start_secs, end_secs))
+            yield _cut(samples, rate_hz, at_secs, start_secs, end_secs), rate_hz
             at_secs += block.samples / rate_hz
-    return blocks
 
 
 def _frames(container, stream):

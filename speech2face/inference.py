@@ -2,6 +2,9 @@
 
     model = Speech2Face.load()                  # the bundle that ships
     result = model(waveform, sample_rate_hz)    # result.image, .landmarks, .feature
+    results = model([waveform, another], sample_rate_hz)
+
+While somebody speaks: `speech2face.streaming`.
 
 A bundle is one folder, written by `speech2face.export`:
 
@@ -15,19 +18,28 @@ A run folder loads as well, with its newest checkpoint.
 import dataclasses
 import os
 import pathlib
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, Union, overload
 
 import keras
-import librosa
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from speech2face import audio, checkpoints, decoder_bundle, files, pictures, weights
+from speech2face import (
+    audio,
+    checkpoints,
+    decoder_bundle,
+    files,
+    pictures,
+    voice_activity,
+    weights,
+)
 from speech2face import config as config_lib
 from speech2face.config import VoiceTrainingConfig
 from speech2face.decoder_bundle import DECODER_DIR, DecoderBundle
 from speech2face.models import voice_encoder
+from speech2face.pieces import PiecewiseEncoder
+from speech2face.recordings import Recording, Samples
 from speech2face.records import SAMPLE_RATE_HZ
 
 DEFAULT_BUNDLE = pathlib.Path(__file__).parent / "pretrained" / "compact"
@@ -55,8 +67,12 @@ class Speech2Face:
 
     Attributes:
       encoder: keras.Model, waveform [b, n] float32 at 16 kHz -> v_s [b, d].
-      decoder: the face decoder with its normaliser and head.
+      decoder: the face decoder with its normaliser and head; `decoder.model` is the
+        keras.Model, v [b, d] -> landmarks, texture, image.
+      pieces: the encoder on recordings of any length; shares its weights.
       config: how the encoder was built and trained.
+
+    The Keras models are ordinary ones: use them in a model of your own, train them on.
     """
 
     def __init__(
@@ -69,6 +85,7 @@ class Speech2Face:
         self.encoder = encoder
         self.decoder = decoder
         self.config = config
+        self.pieces = PiecewiseEncoder(encoder, config.voice_encoder)
         # Graphs: called op by op, a network of thousands of small ones takes seconds.
         any_batch = [tf.TensorSpec([None, None], tf.float32)]
         self._encode = tf.function(
@@ -112,19 +129,30 @@ class Speech2Face:
             weights.save(temporary / _WEIGHTS_FILE, learned, half)
             self.decoder.save(temporary / DECODER_DIR, half)
 
-    def voice_features(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:
-        """Returns v_s [b, d] of recordings [n] float32 at 16 kHz, of any lengths.
+    @property
+    def clip_samples(self) -> int:
+        """Length of the training clips; shorter recordings are tiled to it (Sec. 3)."""
+        return round(self.config.audio.clip_secs * SAMPLE_RATE_HZ)
 
-        A recording shorter than the training clips is tiled to their length (Sec. 3);
-        a longer one is used whole.
+    def voice_features(
+        self, recordings: Sequence[Union[np.ndarray, Recording]]
+    ) -> np.ndarray:
+        """Returns v_s [b, d] of recordings, in bounded memory whatever their lengths.
+
+        Args:
+          recordings: each [n] float32 at 16 kHz, or a `recordings.SoundFile`. One that
+            is shorter than the training clips is tiled to their length (Sec. 3); a
+            longer one is used whole.
         """
-        n_clip = round(self.config.audio.clip_secs * SAMPLE_RATE_HZ)
-        features = []
-        for waveform in waveforms:
-            if len(waveform) < n_clip:
-                waveform = audio.fit_length(waveform, n_clip)
-            features.append(self.encode(waveform[np.newaxis])[0])
-        return np.stack(features)
+        return self.pieces.features([self._long_enough(r) for r in recordings])
+
+    def _long_enough(self, recording: Union[np.ndarray, Recording]) -> Recording:
+        if isinstance(recording, np.ndarray):
+            recording = Samples(recording)
+        if recording.n_samples >= self.clip_samples:
+            return recording
+        waveform = np.concatenate(list(recording.blocks()))
+        return Samples(audio.fit_length(waveform, self.clip_samples))
 
     def encode(self, waveforms: np.ndarray) -> np.ndarray:
         """Returns v_s [b, d] of equally long recordings [b, n] float32, as they are."""
@@ -151,28 +179,68 @@ class Speech2Face:
             )
         ]
 
+    @overload
     def __call__(
         self,
         waveform: np.ndarray,
-        sample_rate_hz: int = SAMPLE_RATE_HZ,
-        exaggeration: float = 0.0,
-    ) -> Result:
-        """Returns the face of one voice.
+        sample_rate_hz: int = ...,
+        exaggeration: float = ...,
+        trim_silence: bool = ...,
+    ) -> Result: ...
+
+    @overload
+    def __call__(
+        self,
+        waveform: Sequence[np.ndarray],
+        sample_rate_hz: int = ...,
+        exaggeration: float = ...,
+        trim_silence: bool = ...,
+    ) -> List[Result]: ...
+
+    def __call__(
+        self,
+        waveform,
+        sample_rate_hz=SAMPLE_RATE_HZ,
+        exaggeration=0.0,
+        trim_silence=False,
+    ):
+        """Returns the face of one voice, or of each of several.
 
         Args:
-          waveform: [n] or [n, channels], float in [-1, 1].
+          waveform: [n] or [n, channels], float in [-1, 1]; or a list or tuple of such,
+            of any lengths: they are computed together.
           sample_rate_hz: its rate; other rates than 16 kHz are resampled.
           exaggeration: see `faces`.
+          trim_silence: leave out what is no speech (`speech2face.voice_activity`).
+
+        Returns:
+          A `Result`, or a list of them.
 
         Raises:
-          ValueError: the recording is silent, shorter than 0.1 s, or not finite.
+          ValueError: a recording is silent, shorter than 0.1 s, or not finite; or
+            there is no speech in it and it was to be trimmed.
         """
-        waveform = np.asarray(waveform, np.float32)
-        if waveform.ndim == 2:
-            waveform = waveform.mean(1)
-        if sample_rate_hz != SAMPLE_RATE_HZ:
-            waveform = librosa.resample(
-                waveform, orig_sr=sample_rate_hz, target_sr=SAMPLE_RATE_HZ
-            )
-        audio.check_waveform(waveform, "the recording")
-        return self.faces(self.voice_features([waveform]), exaggeration)[0]
+        several = isinstance(waveform, (list, tuple))
+        waveforms = waveform if several else [waveform]
+        prepared = []
+        for index, one in enumerate(waveforms):
+            name = f"recording {index}" if several else "the recording"
+            prepared.append(_prepared(one, sample_rate_hz, trim_silence, name))
+        if not prepared:
+            return []
+        results = self.faces(self.voice_features(prepared), exaggeration)
+        return results if several else results[0]
+
+
+def _prepared(
+    waveform: np.ndarray, sample_rate_hz: int, trim_silence: bool, name: str
+) -> np.ndarray:
+    """[n] or [n, channels] -> [m] float32 at 16 kHz, checked."""
+    waveform = audio.one_channel(waveform)
+    if sample_rate_hz != SAMPLE_RATE_HZ:
+        waveform = audio.resample(waveform, sample_rate_hz, SAMPLE_RATE_HZ)
+    audio.check_waveform(waveform, name)
+    if trim_silence:
+        waveform = np.concatenate(list(voice_activity.trim([waveform])))
+        voice_activity.check(len(waveform), name)
+    return waveform

@@ -28,6 +28,9 @@ class ReconstructOptions:
         "Amplify by this factor what sets the voice's face apart from the average "
         "face; 0 shows it as predicted.",
     )
+    trim_silence: bool = option(
+        False, "Leave out what is no speech, so that it does not average in."
+    )
 
 
 def main(options: ReconstructOptions) -> None:
@@ -37,7 +40,11 @@ def main(options: ReconstructOptions) -> None:
 
     model = Speech2Face.load(options.model_dir)
     reconstruction.reconstruct(
-        model, options.audio, options.output_dir, options.exaggeration
+        model,
+        options.audio,
+        options.output_dir,
+        options.exaggeration,
+        options.trim_silence,
     )
     print(f"{len(options.audio)} faces in {options.output_dir}")
 

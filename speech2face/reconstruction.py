@@ -8,8 +8,9 @@ from typing import List, Sequence
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from speech2face import audio, files, pictures
+from speech2face import files, pictures
 from speech2face.inference import Result, Speech2Face
+from speech2face.recordings import SoundFile
 
 LABEL = "synthetic average face, not the speaker"
 
@@ -19,22 +20,24 @@ def reconstruct(
     recordings: Sequence["os.PathLike[str]"],
     output_dir: "os.PathLike[str]",
     exaggeration: float = 0.0,
+    trim_silence: bool = False,
 ) -> List[Result]:
     """Writes one PNG a recording, `contact_sheet.png` and `results.json`.
 
-    Every recording is read before anything is written.
+    Every recording is read before anything is written; none is held in memory.
 
     Args:
       model: a loaded model.
       recordings: audio or video files.
       output_dir: created if needed; pictures of the same name are replaced.
       exaggeration: see `Speech2Face.faces`.
+      trim_silence: leave out what is no speech.
 
     Raises:
       FileNotFoundError, ValueError: a recording cannot be read or has no voice in it.
     """
-    waveforms = [audio.load_waveform(path) for path in recordings]
-    results = model.faces(model.voice_features(waveforms), exaggeration)
+    sounds = [SoundFile(path, trim_silence) for path in recordings]
+    results = model.faces(model.voice_features(sounds), exaggeration)
     output_dir = pathlib.Path(output_dir)
     names = _unique_names(recordings)
     rows = []
@@ -46,6 +49,7 @@ def reconstruct(
                 "image": f"{name}.png",
                 "note": LABEL,
                 "exaggeration": exaggeration,
+                "trim_silence": trim_silence,
                 "landmarks": result.landmarks.tolist(),
                 "feature": result.feature.tolist(),
             }

@@ -18,7 +18,6 @@ import tqdm
 from PIL import Image
 
 from speech2face import (
-    audio,
     config,
     faces,
     files,
@@ -31,6 +30,7 @@ from speech2face.faces import Box
 from speech2face.feature_cache import FeatureCache, Values
 from speech2face.inference import Speech2Face
 from speech2face.reconstruction import LABEL, write_labelled
+from speech2face.recordings import SoundFile
 
 SEARCH_PX = 640  # photographs are searched for faces at this size: seconds, not minutes
 NOTE = (
@@ -144,8 +144,7 @@ class Recordings:
         return np.asarray(self._model.faces(self.feature(path)[np.newaxis])[0].image)
 
     def _measure(self, path: str) -> Values:
-        waveform = audio.load_waveform(path)
-        return {"feature": self._model.voice_features([waveform])[0]}
+        return {"feature": self._model.voice_features([SoundFile(path)])[0]}
 
 
 Source = Union[Photographs, Recordings]

@@ -88,6 +88,56 @@ def test_the_call_resamples_and_mixes_down(model):
         model(np.zeros(16_000))
 
 
+def test_a_list_of_voices_is_a_list_of_results(model):
+    waveforms = [voice(3.0, 1), voice(5.2, 2), voice(1.0, 3), voice(3.0, 4)]
+    results = model(waveforms, exaggeration=0.5)
+    for result, waveform in zip(results, waveforms):
+        alone = model(waveform, exaggeration=0.5)
+        np.testing.assert_allclose(result.feature, alone.feature, atol=1e-6)
+        np.testing.assert_allclose(result.landmarks, alone.landmarks, atol=1e-3)
+        difference = np.asarray(result.image, int) - np.asarray(alone.image, int)
+        assert np.abs(difference).max() <= 1
+    assert model([]) == [] and len(model((waveforms[0],))) == 1
+    with pytest.raises(ValueError, match="recording 1 is silent"):
+        model([voice(1.0), np.zeros(16_000)])
+
+
+def test_the_keras_models_train_inside_a_users_own(tmp_path):
+    """The encoder under a new classifier, the decoder's picture under a new loss."""
+    model = make_model()
+    waveform = keras.Input([None])
+    feature = model.encoder(waveform)
+    own = keras.Model(
+        waveform,
+        {
+            "label": keras.layers.Dense(2, name="label")(feature),
+            "image": model.decoder.model(feature)["image"],
+        },
+    )
+    own.compile("sgd", {"label": "mse", "image": "mae"})
+    encoder_before = [np.array(w) for w in model.encoder.trainable_variables]
+    decoder_before = [np.array(w) for w in model.decoder.model.variables]
+    targets = {
+        "label": np.ones([2, 2], np.float32),
+        "image": np.zeros([2, 224, 224, 3], np.float32),
+    }
+    own.fit(np.stack([voice(3.0, 1), voice(3.0, 2)]), targets, verbose=0)
+    encoder_after = [np.array(w) for w in model.encoder.trainable_variables]
+    assert all((a != b).any() for a, b in zip(encoder_before[-2:], encoder_after[-2:]))
+    decoder_after = [np.array(w) for w in model.decoder.model.variables]
+    frozen = not model.decoder.model.trainable
+    moved = any((a != b).any() for a, b in zip(decoder_before, decoder_after))
+    assert moved != frozen, "the bundle's decoder is frozen or it trains, as it says"
+    own.save(tmp_path / "own.keras")
+    again = keras.models.load_model(tmp_path / "own.keras")
+    x = voice(3.0)[np.newaxis]
+    np.testing.assert_allclose(
+        again.predict(x, verbose=0)["label"],
+        own.predict(x, verbose=0)["label"],
+        atol=1e-5,
+    )
+
+
 def test_exaggeration_amplifies_the_deviation_from_the_average_face(model):
     feature = np.random.default_rng(4).normal(size=(1, DIM)).astype(np.float32)
     mean = model.decoder.mean_feature

@@ -24,8 +24,9 @@ import librosa
 import numpy as np
 from keras import layers, ops
 
-from speech2face import audio
+from speech2face import audio, fourier
 from speech2face import config as config_lib
+from speech2face.models import lstm_loop
 
 WEIGHTS_DIR = pathlib.Path(__file__).parent.parent / "pretrained" / "speaker_embedders"
 EMBEDDING_DIM = 256
@@ -201,6 +202,9 @@ class SpeakerEmbedding(layers.Layer):
 
     Args:
       embedder: its name in `EMBEDDERS`.
+
+    Attributes:
+      portable, lstm_in_one_loop: see `speech2face.portable`.
     """
 
     is_pretrained = True  # see voice_encoder.learned_variables
@@ -208,6 +212,8 @@ class SpeakerEmbedding(layers.Layer):
     def __init__(self, embedder: str, **kwargs):
         super().__init__(**{"name": embedder, **kwargs, "dtype": "float32"})
         self.embedder = find_embedder(embedder)
+        self.portable = False
+        self.lstm_in_one_loop = False
         units = self.embedder.units
         self.lstms = [
             layers.LSTM(
@@ -229,15 +235,28 @@ class SpeakerEmbedding(layers.Layer):
 
     def call(self, waveform):
         """Returns the mean over the windows, of unit length."""
-        windows = mel_windows(waveform, self.embedder)
+        windows = mel_windows(waveform, self.embedder, self.portable)
+        return unit(ops.mean(self.embed_windows(windows), axis=1))
+
+    def embed_windows(self, windows):
+        """Returns a unit vector for each window.
+
+        [b, n_windows, window_frames, 40] -> [b, n_windows, 256]
+        """
         n_windows = ops.shape(windows)[1]
         x = ops.reshape(windows, [-1, self.embedder.window_frames, N_MELS])
+        x = self._last_outputs(x)
+        x = self.projection(x)
+        x = unit(ops.relu(x) if self.embedder.rectified else x)
+        return ops.reshape(x, [-1, n_windows, EMBEDDING_DIM])
+
+    def _last_outputs(self, x):
+        """The last LSTM layer's last output; [m, window_frames, 40] -> [m, units]"""
+        if self.lstm_in_one_loop:
+            return lstm_loop.last_output(x, self.lstms)
         for lstm in self.lstms:
             x = lstm(x)
-        x = self.projection(x)
-        x = _unit(ops.relu(x) if self.embedder.rectified else x)
-        x = ops.reshape(x, [-1, n_windows, EMBEDDING_DIM])
-        return _unit(ops.mean(x, axis=1))
+        return x
 
     def compute_output_shape(self, input_shape):
         """Returns [batch, 256]."""
@@ -287,27 +306,55 @@ def find_embedder(name: str) -> Embedder:
     raise ValueError(f"there is no speaker embedder {name!r}; there are {names}")
 
 
-def mel_windows(waveform: Any, embedder: Embedder) -> Any:
+def mel_windows(waveform: Any, embedder: Embedder, portable: bool = False) -> Any:
     """What the embedder's LSTM sees of a waveform.
 
     Args:
       waveform: [batch, n_samples] float32 at 16 kHz.
       embedder: the parameters.
+      portable: see `fourier.transform`.
 
     Returns:
       [batch, n_windows, window_frames, 40] float32: mel power, or its log10.
     """
-    n_samples = ops.shape(waveform)[1]
-    mel = _mel_power(_set_level(waveform, embedder), embedder)
+    power = ops.mean(ops.square(waveform), axis=1, keepdims=True)
+    # Frames of silence for a last window.
+    after = embedder.fft_samples + embedder.window_frames * audio.HOP_SAMPLES
+    padded = ops.pad(
+        waveform * level_gain(power, embedder),
+        [[0, 0], [silence_before(embedder), after]],
+    )
+    count = n_windows(ops.shape(waveform)[1], embedder)
+    return whole_windows(padded, embedder, portable)[:, :count]
+
+
+def whole_windows(waveform: Any, embedder: Embedder, portable: bool = False) -> Any:
+    """`mel_windows` of a waveform at its level, as far as windows fit into it."""
+    mel = _mel_power(waveform, embedder, portable)
     if embedder.log_floor is not None:
         mel = ops.log10(mel + embedder.log_floor)
-    mel = ops.transpose(mel, [0, 2, 1])  # [b, t, 40] -> [b, 40, t]
-    windows = ops.extract_sequences(mel, embedder.window_frames, embedder.step_frames)
-    windows = ops.transpose(windows, [0, 2, 3, 1])  # -> [b, w, t, 40]
-    step_samples = embedder.step_frames * audio.HOP_SAMPLES
+    step, n_inside = embedder.step_frames, embedder.window_frames
+    starts = step * ops.arange((ops.shape(mel)[1] - n_inside) // step + 1)
+    return ops.take(mel, starts[:, None] + np.arange(n_inside, dtype="int32"), axis=1)
+
+
+def level_gain(power: Any, embedder: Embedder) -> Any:
+    """Returns what brings waveforms of mean square `power` to the embedder's level."""
+    target = 10.0 ** (embedder.level_dbfs / 20)
+    gain = target * ops.rsqrt(ops.maximum(power, _MIN_POWER))
+    return ops.maximum(gain, 1.0) if embedder.only_louder else gain
+
+
+def n_windows(n_samples: Any, embedder: Embedder) -> Any:
+    """Returns how many windows a waveform of that length has, an int or a tensor."""
     spare_samples = n_samples - embedder.min_samples
-    n_full = (abs(spare_samples) + spare_samples) // 2 // step_samples
-    return windows[:, : 1 + n_full]
+    step_samples = embedder.step_frames * audio.HOP_SAMPLES
+    return 1 + (abs(spare_samples) + spare_samples) // 2 // step_samples
+
+
+def silence_before(embedder: Embedder) -> int:
+    """Returns how many samples of silence precede a waveform."""
+    return embedder.fft_samples // 2 if embedder.centred else 0
 
 
 def read_weights(name: str) -> List[np.ndarray]:
@@ -335,20 +382,11 @@ def _dequantize(arrays: Dict[str, np.ndarray], key: str) -> np.ndarray:
     return values * arrays[f"{key}_scale"] if f"{key}_scale" in arrays else values
 
 
-def _set_level(waveform: Any, embedder: Embedder) -> Any:
-    power = ops.mean(ops.square(waveform), axis=1, keepdims=True)
-    target = 10.0 ** (embedder.level_dbfs / 20)
-    gain = target * ops.rsqrt(ops.maximum(power, _MIN_POWER))
-    return waveform * (ops.maximum(gain, 1.0) if embedder.only_louder else gain)
-
-
-def _mel_power(waveform: Any, embedder: Embedder) -> Any:
-    """[b, n_samples] -> [b, frames, 40], with frames of silence for a last window."""
-    before = embedder.fft_samples // 2 if embedder.centred else 0
-    after = embedder.fft_samples + embedder.window_frames * audio.HOP_SAMPLES
-    padded = ops.pad(waveform, [[0, 0], [before, after]])
-    frames = ops.extract_sequences(padded, embedder.fft_samples, audio.HOP_SAMPLES)
-    real, imaginary = ops.rfft(frames * _window(embedder), embedder.fft_samples)
+def _mel_power(waveform: Any, embedder: Embedder, portable: bool) -> Any:
+    """[b, n_samples] -> [b, frames, 40], of the frames that fit into the waveform."""
+    real, imaginary = fourier.transform(
+        waveform, _window(embedder), audio.HOP_SAMPLES, embedder.fft_samples, portable
+    )
     power = ops.square(real) + ops.square(imaginary)
     mel = librosa.filters.mel(
         sr=audio.SAMPLE_RATE_HZ, n_fft=embedder.fft_samples, n_mels=N_MELS
@@ -362,7 +400,8 @@ def _window(embedder: Embedder) -> np.ndarray:
     return librosa.util.pad_center(window, size=embedder.fft_samples).astype(np.float32)
 
 
-def _unit(vectors: Any) -> Any:
+def unit(vectors: Any) -> Any:
+    """Divides each vector along the last axis by its length."""
     squared_norm = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
     return vectors * ops.rsqrt(ops.maximum(squared_norm, _MIN_POWER))
 

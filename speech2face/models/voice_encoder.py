@@ -13,7 +13,7 @@ parameters, 148,062,976 of them trainable. Without padding the network needs 259
 frames, 2.605 s; callers repeat anything shorter (`audio.fit_length`).
 """
 
-from typing import Any, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
 import keras
 from keras import layers, ops
@@ -54,6 +54,23 @@ LAST_LAYER = TABLE_1[-1].layer
 
 MIN_FRAMES = 259  # the receptive field of conv9 in time, without padding
 MIN_SAMPLES = audio.WINDOW_SAMPLES + (MIN_FRAMES - 1) * audio.HOP_SAMPLES  # 2.605 s
+
+
+class TimeGeometry(NamedTuple):
+    """Which frames the outputs of the last convolution see.
+
+    Attributes:
+      stride_frames: from one output to the next.
+      span_frames: output k sees nothing behind the first `span_frames` from frame
+        k * stride_frames on.
+      n_lead: first outputs that see the padding before frame 0.
+      n_outputs: frames -> outputs.
+    """
+
+    stride_frames: int
+    span_frames: int
+    n_lead: int
+    n_outputs: Callable[[int], int]
 
 
 def build_voice_encoder(
@@ -158,6 +175,28 @@ def split_at_time_average(table_1: keras.Model) -> Tuple[keras.Model, keras.Mode
         keras.Model(table_1.input, last, name="convolutions"),
         keras.Model(average, table_1.output, name="head"),
     )
+
+
+def time_geometry(padding: str) -> TimeGeometry:
+    """Follows time through Table 1, for `padding` 'valid' or 'same'."""
+    stride, n_before, n_span = 1, 0, 1  # frames, of one output and before it
+    rows = [row for row in TABLE_1 if row.layer.startswith(("conv", "maxpool"))]
+    for row in rows:
+        size = row.kernel[0]
+        n_span += (size - 1) * stride
+        if padding == "same" and row.layer.startswith("conv"):
+            n_before += (size - 1) // 2 * stride  # TensorFlow pads less at the left
+        stride *= row.stride[0]
+
+    def n_outputs(n: int) -> int:
+        for row in rows:
+            if padding == "same" and row.layer.startswith("conv"):
+                n = -(-n // row.stride[0])
+            else:
+                n = (n - row.kernel[0]) // row.stride[0] + 1
+        return n
+
+    return TimeGeometry(stride, n_span - n_before, -(-n_before // stride), n_outputs)
 
 
 @keras.saving.register_keras_serializable("speech2face")
