@@ -12,6 +12,7 @@ from experiments import (
     cartoon,
     common,
     craniofacial,
+    decoder_views,
     face_sheets,
     feature_map,
     feature_tables,
@@ -28,7 +29,7 @@ PAGE_FILE = "index.html"
 # (section of the page, names of its experiments)
 SECTIONS = (
     ("3. The model", ("table1_architecture",)),
-    ("4. Results", ("fig03_qualitative",)),
+    ("4. Results", ("fig03_qualitative", "supp_face_decoder")),
     (
         "4.1. Facial features",
         (
@@ -108,6 +109,7 @@ def _experiments(
     return [
         ("table1_architecture", lambda: _table_1(inputs.output_dir)),
         ("fig03_qualitative", lambda: face_sheets.run_fig03(material)),
+        ("supp_face_decoder", lambda: decoder_views.run(material)),
         (
             "fig04_attributes",
             lambda: attribute_agreement.run_fig04(material, *asked),
