@@ -151,7 +151,14 @@ def build_speaker_encoder(
             units, activation="gelu", dtype=dtype_policy, name=f"hidden{index}"
         )(x)
     x = _dropout(config, "dropout_feature")(x)
-    x = layers.Dense(feature_dim, dtype="float32", name="feature")(x)
+    x = layers.Dense(
+        feature_dim,
+        # Small, because what is random in it stays: losses see only directions, and
+        # noise has no gradient that would unlearn it.
+        kernel_initializer=keras.initializers.RandomNormal(stddev=1e-3),
+        dtype="float32",
+        name="feature",
+    )(x)
     if config.speaker_feature_norm:
         x = layers.UnitNormalization(dtype="float32", name="unit")(x)
         x = layers.Rescaling(
