@@ -17,10 +17,19 @@ EXTRAS = {
         "scipy>=1.10",
     ],
     # The web page.
-    "app": ["gradio>=4.44"],
+    "app": [
+        "gradio>=6.31; python_version >= '3.10'",  # serves its own fonts and scripts
+        "opencv-python-headless>=4.8",  # cartoons
+    ],
     # Models for other runtimes.
     "export": ["onnxruntime>=1.17", "tf2onnx>=1.16"],
-    "test": ["hypothesis>=6.100", "pytest>=8.0", "ruff>=0.6"],
+    "test": [
+        "hypothesis>=6.100",
+        "pdoc>=14.0",  # docstrings rendered
+        "playwright>=1.45",  # the web page in the machine's Chromium
+        "pytest>=8.0",
+        "ruff>=0.6",
+    ],
 }
 EXTRAS["all"] = sorted({package for extra in EXTRAS.values() for package in extra})
 
@@ -34,7 +43,7 @@ setuptools.setup(
     packages=setuptools.find_packages(
         include=["speech2face*", "data_prep*", "experiments*"]
     ),
-    package_data={"speech2face": ["py.typed", "pretrained/**/*"]},
+    package_data={"speech2face": ["py.typed", "examples/*", "pretrained/**/*"]},
     python_requires=">=3.9",
     install_requires=[
         "absl-py>=2.0",

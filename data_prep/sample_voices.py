@@ -20,11 +20,14 @@ import os
 import pathlib
 import shutil
 import tempfile
+from typing import List
 
 import numpy as np
+import soundfile
 import soxr
 
 from data_prep import sample_traits
+from speech2face import files
 
 SAMPLE_RATE_HZ = 22050
 MIN_CLIP_SECS, MAX_CLIP_SECS = 2.5, 7.0
@@ -40,6 +43,9 @@ _CHARS_UTF8 = 1
 _PARAMETER_RATE = 1
 _MIN_WPM, _MAX_WPM = 80, 350
 _BUFFER_MS = 500
+
+# Of the 60 people of seed 0: two women and two men, young and old.
+EXAMPLE_PEOPLE = ("p0051", "p0048", "p0055", "p0010")
 
 SENTENCES = (
     "Good morning, everyone.",
@@ -117,6 +123,27 @@ def speak(person: sample_traits.Person, text: str) -> np.ndarray:
     )
     waveform = samples.astype(np.float32) / 32768
     return soxr.resample(waveform, SAMPLE_RATE_HZ * speed_up, SAMPLE_RATE_HZ)
+
+
+def write_examples(output_dir: "os.PathLike[str]") -> List[str]:
+    """Writes a clip of each of `EXAMPLE_PEOPLE`, the longest of three, as Ogg Vorbis.
+
+    Returns:
+      The names of the files, such as 'woman_27.ogg'.
+    """
+    people = {p.speaker_id: p for p in sample_traits.draw_people(60, seed=0)}
+    names = []
+    for speaker_id in EXAMPLE_PEOPLE:
+        person = people[speaker_id]
+        clips = [speak_clip(person, k, seed=0)[0] for k in range(3)]
+        kind = {"female": "woman", "male": "man"}[person.gender]
+        name = f"{kind}_{person.age_years}.ogg"
+        with files.atomic_path(pathlib.Path(output_dir, name)) as temporary:
+            soundfile.write(
+                temporary, max(clips, key=len), SAMPLE_RATE_HZ, format="ogg"
+            )
+        names.append(name)
+    return names
 
 
 def _choose_text(

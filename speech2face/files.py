@@ -9,7 +9,7 @@ import shutil
 from typing import Iterator
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 
 @contextlib.contextmanager
@@ -59,10 +59,13 @@ def sha256(path: "os.PathLike[str]") -> str:
     return digest.hexdigest()
 
 
-def encode_png(image: np.ndarray) -> bytes:
-    """Encodes an image [h, w, 3] uint8 without loss."""
+def encode_png(image: np.ndarray, description: str = "") -> bytes:
+    """Encodes an image [h, w, 3] uint8 without loss; metadata says what it is."""
+    metadata = PngImagePlugin.PngInfo()
+    if description:
+        metadata.add_text("Description", description)
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
+    Image.fromarray(image).save(buffer, "PNG", pnginfo=metadata)
     return buffer.getvalue()
 
 

@@ -6,7 +6,7 @@ import pathlib
 from typing import List, Sequence
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from speech2face import files, pictures
 from speech2face.inference import Result, Speech2Face
@@ -63,11 +63,8 @@ def reconstruct(
 
 def write_labelled(path: pathlib.Path, image: Image.Image, label: str = LABEL) -> None:
     """Writes a picture that says what it is: below it, and in its PNG metadata."""
-    metadata = PngImagePlugin.PngInfo()
-    metadata.add_text("Description", label)
-    with files.atomic_path(path) as temporary:
-        labelled = Image.fromarray(pictures.with_caption(np.asarray(image), label))
-        labelled.save(temporary, "PNG", pnginfo=metadata)
+    labelled = pictures.with_caption(np.asarray(image), label)
+    files.write_atomically(path, files.encode_png(labelled, label))
 
 
 def _unique_names(recordings: Sequence["os.PathLike[str]"]) -> List[str]:

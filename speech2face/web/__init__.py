@@ -1,0 +1,1 @@
+"""The web page of `speech2face.app`: voices in, what is shown of them, the page."""

@@ -1,0 +1,57 @@
+"""The spectrogram that the voice encoder sees, as a picture."""
+
+import keras
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from speech2face import audio
+
+WIDTH_PX, HEIGHT_PX = 640, 200
+DYNAMIC_RANGE_DB = 70.0
+_LEFT_PX, _BOTTOM_PX = 42, 20  # for the axes
+_KHZ_TICKS = (0, 2, 4, 6, 8)
+# From silence to the loudest: dark violet, red, yellow; lightness grows all the way.
+_COLOURS = np.array(
+    [(12, 8, 38), (84, 15, 109), (187, 55, 84), (249, 142, 9), (252, 255, 164)]
+)
+_INK = (90, 90, 100)
+
+
+def draw(waveform: np.ndarray) -> np.ndarray:
+    """Draws the spectrogram of a recording: seconds to the right, kHz upwards.
+
+    Args:
+      waveform: [n] float32 at 16 kHz, n >= 400.
+
+    Returns:
+      [220, 682, 3] uint8.
+    """
+    levels = decibels(waveform)[:, ::-1].T  # [frames, bands] -> [bands, frames]
+    shares = np.clip(1 + levels / DYNAMIC_RANGE_DB, 0, 1)
+    at = np.linspace(0, 1, len(_COLOURS))
+    colours = np.stack([np.interp(shares, at, c) for c in _COLOURS.T], axis=-1)
+    picture = Image.fromarray(np.round(colours).astype(np.uint8))
+    page = Image.new("RGB", (_LEFT_PX + WIDTH_PX, HEIGHT_PX + _BOTTOM_PX), "white")
+    page.paste(picture.resize((WIDTH_PX, HEIGHT_PX)), (_LEFT_PX, 0))
+    _draw_axes(page, len(waveform) / audio.SAMPLE_RATE_HZ)
+    return np.asarray(page)
+
+
+def decibels(waveform: np.ndarray) -> np.ndarray:
+    """Returns levels [frames, 257] in dB below the loudest."""
+    values = np.asarray(
+        keras.ops.convert_to_numpy(audio.complex_spectrogram(waveform[np.newaxis]))
+    )[0]
+    power = np.square(values).sum(axis=-1)
+    return 10 * np.log10(np.maximum(power, 1e-12) / max(power.max(), 1e-12))
+
+
+def _draw_axes(page: Image.Image, secs: float) -> None:
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(11)
+    for khz in _KHZ_TICKS:
+        y = min(max(HEIGHT_PX * (1 - khz / 8), 6), HEIGHT_PX - 6)
+        draw.text((_LEFT_PX - 5, y), f"{khz} kHz", fill=_INK, font=font, anchor="rm")
+    step = next(s for s in (0.1, 0.5, 1, 2, 5, 10, 20, 60, 300) if secs / s <= 9)
+    for tick in np.arange(0, secs + 1e-9, step):
+        x = min(_LEFT_PX + WIDTH_PX * tick / secs, _LEFT_PX + WIDTH_PX - 12)
+        draw.text((x, HEIGHT_PX + 5), f"{tick:g} s", fill=_INK, font=font, anchor="mt")

@@ -1,0 +1,298 @@
+"""The web page in a real browser, with a microphone that plays a file.
+
+Needs Chromium on the machine (`apt-get install chromium`); playwright drives it.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+import time
+import urllib.error
+import urllib.request
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from test_app import EXAMPLES, free_port, pictures_in, temporary_files
+
+from speech2face import app, audio
+from speech2face.inference import Speech2Face
+
+pytest.importorskip("gradio")
+playwright = pytest.importorskip("playwright.sync_api")
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
+    None,
+)
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)"
+)
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+]
+DONE = "3 seconds or 6?"
+MAX_MB = 3
+PATIENCE_MS = 60_000  # the machine may be busy
+
+
+@pytest.fixture(scope="module")
+def connections():
+    """Addresses that this process, the server included, connects to."""
+    seen, connect = [], socket.socket.connect
+
+    def recorded(self, address):
+        if self.family != socket.AF_UNIX:
+            seen.append(address[0])
+        return connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", recorded)
+        yield seen
+
+
+@pytest.fixture(scope="module")
+def address(connections):
+    from speech2face.web import server
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED"):
+            patch.setenv(name, "")  # put back at the end
+        options = app.AppOptions(port=free_port(), max_mb=MAX_MB, max_secs=8.0)
+        with server.running(options) as served:
+            yield served
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    """The browser; its microphone hears an example, again and again."""
+    sound = tmp_path_factory.mktemp("microphone") / "voice.wav"
+    waveform, rate_hz = soundfile.read(EXAMPLES / "woman_27.ogg")
+    soundfile.write(sound, audio.resample(waveform, rate_hz, 48_000), 48_000)
+    microphone = f"--use-file-for-fake-audio-capture={sound}"
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=CHROMIUM, args=[*FLAGS, microphone]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def requests():
+    return []
+
+
+@pytest.fixture
+def page(chromium, address, requests):
+    with opened(chromium, address, requests) as shown:
+        yield shown
+
+
+@contextlib.contextmanager
+def opened(chromium, address, requests, **settings):
+    context = chromium.new_context(permissions=["microphone"], **settings)
+    context.set_default_timeout(PATIENCE_MS)
+    shown = context.new_page()
+    shown.on("request", lambda request: requests.append(request.url))
+    shown.goto(address)
+    shown.get_by_role("button", name="Record").first.wait_for()
+    yield shown
+    context.close()
+
+
+def choose_file(page, path, index=0):
+    page.locator("input[type=file]").nth(index).set_input_files(path)
+
+
+def face_html(page):
+    return page.locator(".s2f-live").first.inner_html()
+
+
+def write_video(path):
+    """A grey film with an example's sound: MPEG-4 and AAC."""
+    waveform, rate_hz = soundfile.read(EXAMPLES / "man_60.ogg", dtype="float32")
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=5)
+        video.width = video.height = 64
+        video.pix_fmt = "yuv420p"
+        sound = container.add_stream("aac", rate=rate_hz)
+        sound.layout = "mono"
+        grey = np.full((64, 64, 3), 128, np.uint8)
+        for _ in range(30):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(grey)))
+        container.mux(video.encode())
+        frame = av.AudioFrame.from_ndarray(waveform[None], "fltp", "mono")
+        frame.sample_rate = rate_hz
+        container.mux(sound.encode(frame))
+        container.mux(sound.encode())
+
+
+def test_a_face_settles_while_one_speaks(page):
+    page.get_by_role("button", name="Record").first.click()
+    seen = set()
+    while len(seen) < 3:  # the time limit of the test is that of `wait_for`
+        page.get_by_text("s heard; the face settles").wait_for()
+        seen.update(picture.tobytes() for picture in pictures_in(face_html(page)))
+        page.wait_for_timeout(200)
+    page.get_by_role("button", name="Stop").first.click()
+    page.get_by_text(DONE).wait_for()
+    assert len(pictures_in(face_html(page))) == 5
+    wait_until_deleted()
+
+
+def test_a_video_gives_the_face_of_its_sound(page, tmp_path):
+    write_video(tmp_path / "film.mp4")
+    choose_file(page, tmp_path / "film.mp4")
+    page.get_by_text(DONE).wait_for()
+    shown = pictures_in(face_html(page))[0].astype(int)
+    result = Speech2Face.load()(audio.load_waveform(str(tmp_path / "film.mp4")))
+    assert np.abs(shown - np.asarray(result.image)).max() <= 2
+    wait_until_deleted()
+
+
+def test_exaggeration_is_labelled_and_works_from_the_keyboard(page):
+    page.get_by_role("button", name="Woman 71").focus()
+    page.keyboard.press("Enter")
+    page.get_by_text(DONE).wait_for()
+    before = pictures_in(face_html(page))[0]
+    page.get_by_role("slider", name="Exaggeration").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("Exaggerated by 0.25: not what the model predicts").wait_for()
+    assert (pictures_in(face_html(page))[0] != before).any()
+
+
+def test_two_voices(page):
+    page.get_by_role("tab", name="Two voices").click()
+    page.get_by_role("button", name="Record").first.click()
+    page.wait_for_timeout(3000)
+    page.get_by_role("button", name="Stop").first.click()
+    page.get_by_text("Heard: Recording A").wait_for()
+    choose_file(page, EXAMPLES / "man_60.ogg", 2)
+    page.get_by_text("The two voices are").wait_for()
+    shown = page.locator(".s2f-live").last.inner_html()
+    first, second = pictures_in(shown)[:2]
+    assert np.abs(first.astype(int) - second).mean() > 3, "a woman and a man"
+    wait_until_deleted()
+
+
+def test_errors_are_kind_and_the_page_goes_on(page, tmp_path):
+    soundfile.write(tmp_path / "silent.wav", np.zeros(32_000), 16_000)
+    soundfile.write(tmp_path / "short.wav", np.ones(800) * 0.1, 16_000)
+    (tmp_path / "letter.wav").write_text("Dear Sir or Madam")
+    expected = {"silent": "muted", "short": "six are best", "letter": "plays on your"}
+    for name, advice in expected.items():
+        choose_file(page, tmp_path / f"{name}.wav")
+        alert = page.get_by_role("alert").filter(has_text=advice)
+        alert.wait_for()
+        assert f"{name}.wav" in alert.inner_text().lower()
+        assert "Traceback" not in page.content()
+    with open(tmp_path / "huge.wav", "wb") as file:
+        file.truncate(2 << 30)  # sparse
+    choose_file(page, tmp_path / "huge.wav")
+    page.get_by_text("exceed the maximum allowed size of 3.0").first.wait_for()
+    page.get_by_role("button", name="Man 24").click()
+    page.get_by_text(DONE).wait_for()
+    wait_until_deleted()
+
+
+def test_nothing_leaves_the_machine(page, requests, connections):
+    page.get_by_role("button", name="Man 24").click()
+    page.get_by_text(DONE).wait_for()
+    page.get_by_role("tab", name="About").click()
+    page.get_by_text("What it is not").wait_for()
+    page.wait_for_timeout(1000)
+    local = ("http://127.0.0.1:", "data:", "blob:http://127.0.0.1:")
+    assert len(requests) > 5
+    assert [url for url in requests if not url.startswith(local)] == []
+    assert set(connections) <= {"127.0.0.1", "::1", "localhost"}
+
+
+def test_a_phone(chromium, address, requests):
+    phone = {"viewport": {"width": 360, "height": 740}, "has_touch": True}
+    with opened(chromium, address, requests, is_mobile=True, **phone) as page:
+        page.get_by_role("button", name="Man 24").tap()
+        page.get_by_text(DONE).wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        face = page.get_by_alt_text("The face from the voice").bounding_box()
+        assert 0 <= face["y"] < 740, "scrolled to where it is"
+
+
+# What has no name for a screen reader, of what can be used or seen.
+NAMELESS = """() => [...document.querySelectorAll('button, input, img, audio, a')]
+  .filter((e) => e.checkVisibility() && !(
+    e.innerText?.trim() || e.ariaLabel || e.title || e.alt ||
+    [...(e.labels || [])].some((label) => label.innerText.trim())))
+  .map((e) => e.outerHTML.slice(0, 200))"""
+
+
+def test_everything_has_a_name_and_the_note_comes_first(page):
+    page.get_by_role("button", name="Man 24").click()
+    page.get_by_text(DONE).wait_for()
+    assert page.evaluate(NAMELESS) == []
+    assert page.evaluate("document.documentElement.lang")
+    note = page.get_by_role("complementary", name="What this is")
+    assert "not the speaker" in note.inner_text()
+    above = page.get_by_role("button", name="Record").first.bounding_box()["y"]
+    assert note.bounding_box()["y"] < above
+    assert page.locator(".s2f-live").first.get_attribute("aria-live") == "polite"
+
+
+FOCUSED = """() => (document.activeElement.innerText || document.activeElement.type
+  || '').trim()"""
+
+
+def test_every_control_is_reached_with_the_tab_key(page):
+    wanted = {"Record", "Man 24", "Man 60", "Woman 27", "Woman 71", "range"}
+    reached = set()
+    page.locator("body").click(position={"x": 2, "y": 2})
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate(FOCUSED))
+    assert wanted <= reached
+
+
+def test_the_server_refuses_what_a_browser_would_not_send(address):
+    boundary = "x" * 20
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="files"; '
+    head += 'filename="a.wav"\r\n\r\n'
+    body = head.encode() + bytes((MAX_MB << 20) + 1000)
+    body += f"\r\n--{boundary}--\r\n".encode()
+    request = urllib.request.Request(
+        f"{address}gradio_api/upload",
+        body,
+        {"Content-Type": f"multipart/form-data; boundary={boundary}"},
+    )
+    with pytest.raises((urllib.error.HTTPError, ConnectionError)) as caught:
+        urllib.request.urlopen(request)
+    assert getattr(caught.value, "code", 413) == 413
+    wait_until_deleted()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="needs /proc")
+def test_only_this_computer_is_served(address):
+    port = int(address.rstrip("/").rsplit(":", 1)[1])
+    with open("/proc/net/tcp") as file:
+        local = [line.split()[1] for line in file.readlines()[1:]]
+    assert {a.split(":")[0] for a in local if a.endswith(f":{port:04X}")} == {
+        "0100007F"
+    }
+
+
+def wait_until_deleted():
+    """Fails unless what was uploaded is gone in a moment."""
+    end = time.monotonic() + 5
+    while [path for path in temporary_files() if path.stat().st_size]:
+        assert time.monotonic() < end, temporary_files()
+        time.sleep(0.1)
