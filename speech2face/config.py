@@ -202,11 +202,6 @@ class FaceAugmentConfig:
         "features near the average face, such as voices give, have a face, too. Not "
         "in the paper: 0.",
     )
-    face_noise: float = option(
-        0.0,
-        "Noise on the features, in standard deviations of one: two photographs of a "
-        "face differ, too, and few faces are learned by heart. Not in the paper: 0.",
-    )
 
 
 @dataclasses.dataclass(frozen=True)

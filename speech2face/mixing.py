@@ -38,13 +38,6 @@ def mix_faces(
     return mixed
 
 
-def add_noise(features: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
-    """Adds noise of `share` of the batch's own spread to features [b, d]."""
-    spread = tf.sqrt(tf.reduce_mean(tf.math.reduce_variance(features, axis=0)))
-    noise = tf.random.stateless_normal(tf.shape(features), seed + [0, 5])
-    return features + share * spread * noise
-
-
 def mixing_weights(n: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
     """Returns [n, n] float32: row i the weights that make up example i, of sum 1."""
 

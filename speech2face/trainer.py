@@ -189,7 +189,7 @@ class DecoderTrainer(Trainer):
     ):
         """Takes a new decoder, and the recognizer of the identity loss."""
         self._config = config.decoder_loss
-        self._augment = config.face_augment
+        self._mixing_share = config.face_augment.face_mixing
         self._seed = config.loop.seed
         self._normalizer = normalizer
         self._recognizer = recognizer
@@ -207,17 +207,14 @@ class DecoderTrainer(Trainer):
         Args:
           batch: face_feature [b, d] float32, raw; landmarks [b, 68, 2] float32 pixels;
             texture [b, 224, 224, 3] float32 in [0, 1].
-          training: passed to the decoder; if so, faces are changed as configured.
+          training: passed to the decoder; if so, a share of the faces is blended.
         """
-        iteration = tf.cast(self.optimizer.iterations, tf.int32)
-        seed = tf.stack([self._seed, 10 * iteration])
-        if training and self._augment.face_mixing:
-            batch = mixing.mix_faces(batch, self._augment.face_mixing, seed)
+        if training and self._mixing_share:
+            iteration = tf.cast(self.optimizer.iterations, tf.int32)
+            seed = tf.stack([self._seed, 10 * iteration])
+            batch = mixing.mix_faces(batch, self._mixing_share, seed)
         feature = self._normalizer.normalize(batch["face_feature"])
-        seen = feature
-        if training and self._augment.face_noise:
-            seen = mixing.add_noise(feature, self._augment.face_noise, seed)
-        outputs = self.model(seen, training=training)
+        outputs = self.model(feature, training=training)
         output_feature = None
         if self._config.identity_weight:
             raw = self._recognizer.canonical_features(
