@@ -16,7 +16,7 @@ Shape = Tuple[Optional[int], ...]
 
 _NAMES = {
     "Conv2D": "CONV",
-    "Conv2DTranspose": "DECONV",
+    "SmoothConv2DTranspose": "DECONV",
     "Dense": "FC",
     "MaxPooling2D": "MAXPOOL",
     "TimeAverage": "AVGPOOL",

@@ -130,15 +130,8 @@ def _texture_branch(decoder_activation, config, dtype_policy):
     )(decoder_activation)
     x = layers.Reshape((_COARSE_PX, _COARSE_PX, first), dtype=dtype_policy)(x)
     for i, channels in enumerate(others, start=1):
-        x = layers.Conv2DTranspose(
-            channels,
-            kernel_size=5,
-            strides=2,
-            padding="same",
-            activation="relu",
-            kernel_initializer=SmoothUpsampling(),
-            dtype=dtype_policy,
-            name=f"texture_deconv_{i}",
+        x = SmoothConv2DTranspose(
+            channels, dtype=dtype_policy, name=f"texture_deconv_{i}"
         )(x)
     x = layers.Conv2D(
         3,
@@ -151,14 +144,57 @@ def _texture_branch(decoder_activation, config, dtype_policy):
 
 
 @keras.saving.register_keras_serializable("speech2face")
+class SmoothConv2DTranspose(layers.Conv2DTranspose):
+    """A transposed convolution, 5 x 5, stride 2, + ReLU, that draws no checkerboard.
+
+    Even and odd output pixels see 3 x 3 and 2 x 2 of the kernel's numbers; where these
+    weigh a plain area differently, it comes out as a checkerboard (Odena et al. 2016),
+    and training, which sees it as a small error, leaves it. Here they cannot: what a
+    plain area makes of the kernel at the highest frequency, its alternating sum along
+    each direction, is taken off before use. Parameters are those of the paper's layer.
+    """
+
+    _ALTERNATING = np.array([1, -1, 1, -1, 1], "float32")
+
+    def __init__(self, filters: int, **kwargs):
+        """Takes the number of output channels."""
+        super().__init__(
+            filters,
+            kernel_size=5,
+            strides=2,
+            padding="same",
+            activation="relu",
+            kernel_initializer=SmoothUpsampling(),
+            **kwargs,
+        )
+
+    def call(self, inputs):
+        """Returns [b, 2 h, 2 w, filters] of [b, h, w, channels]."""
+        outputs = ops.conv_transpose(
+            inputs, self.smooth_kernel(), strides=2, padding="same"
+        )
+        return self.activation(outputs + self.bias)
+
+    def smooth_kernel(self):
+        """Returns the kernel [5, 5, out, in] without its alternating sums."""
+        kept = np.eye(5) - np.outer(self._ALTERNATING, self._ALTERNATING) / 5.0
+        shape = self.kernel.shape
+        kept = ops.cast(kept, self.kernel.dtype)
+        kernel = ops.matmul(kept, ops.reshape(self.kernel, (5, -1)))  # along y
+        kernel = ops.reshape(kernel, (5, 5, -1))
+        return ops.reshape(ops.matmul(kept, kernel), shape)  # along x
+
+    def get_config(self):
+        """Returns what `from_config` needs."""
+        return {"name": self.name, "filters": self.filters, "dtype": self.dtype_policy}
+
+
+@keras.saving.register_keras_serializable("speech2face")
 class SmoothUpsampling(keras.initializers.Initializer):
     """Starts a 5 x 5, stride-2 transposed convolution as a smooth enlargement.
 
     Every kernel is a random number times the cubic spline's (1, 4, 6, 4, 1)/8 in each
-    direction. Even and odd output pixels then weigh 1 + 6 + 1 and 4 + 4 eighths of the
-    input, the same, so that no checkerboard is there at the start. Independent random
-    numbers draw one, from 3 x 3 and 2 x 2 numbers a pixel, and training keeps traces
-    of it (Odena et al. 2016).
+    direction, whose even and odd numbers have the same sum.
     """
 
     _TAPS = np.array([1, 4, 6, 4, 1], "float32") / 8.0
