@@ -3,7 +3,8 @@
 Beam waits for ever for a local worker that was killed (out of memory) or crashed (a
 decoder on damaged media), and its workers outlive a main process that was killed. Here
 each worker keeps a file named by its process id that says which clip it is at; it exits
-when the main process is gone; and `watch` ends a job one of whose workers is gone.
+when the main process is gone; and `watch` ends a job one of whose workers is gone, or
+has been at one clip for too long.
 """
 
 import contextlib
@@ -14,11 +15,18 @@ import signal
 import sys
 import threading
 import time
-from typing import Callable, List
+from typing import Callable, Iterator, List, NamedTuple
 
 PARENT_VARIABLE = "SPEECH2FACE_PARENT_PID"
 FOLDER_VARIABLE = "SPEECH2FACE_WORKER_DIR"
 _POLL_SECS = 0.2
+
+
+class WorkerEnd(NamedTuple):
+    """At which clip a worker ended ('': at none), and how: 'crash' or 'timeout'."""
+
+    clip_id: str
+    how: str
 
 
 def main() -> None:
@@ -39,15 +47,18 @@ def note(clip_id: str) -> None:
         _own_file().write_text(clip_id, encoding="utf-8")
 
 
-def watch(job: Callable[[], None], folder: pathlib.Path) -> List[str]:
-    """Runs `job` in a thread until it ends or one of its workers dies.
+def watch(
+    job: Callable[[], None], folder: pathlib.Path, max_secs_per_clip: float
+) -> List[WorkerEnd]:
+    """Runs `job` in a thread until it ends or one of its workers does.
 
     Args:
       job: starts worker processes and waits for them.
       folder: where they keep their files.
+      max_secs_per_clip: a worker that is at a clip for longer is ended.
 
     Returns:
-      The clips at which workers died ('': before the first one); empty if none did.
+      How workers ended; empty if none did before the job was done.
 
     Raises:
       Whatever `job` raises. The workers are stopped first.
@@ -65,14 +76,25 @@ def watch(job: Callable[[], None], folder: pathlib.Path) -> List[str]:
     try:
         while thread.is_alive():
             thread.join(_POLL_SECS)
-            died = [file for file in folder.iterdir() if not _is_alive(file)]
-            if died and thread.is_alive():
-                return [file.read_text(encoding="utf-8") for file in died]
+            ends = list(_ends(folder, max_secs_per_clip))
+            if ends and thread.is_alive():
+                return ends
     finally:
         _stop_all(folder)
     if errors:
         raise errors[0]
     return []
+
+
+def _ends(folder: pathlib.Path, max_secs_per_clip: float) -> Iterator[WorkerEnd]:
+    for file in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it ended in good order
+            clip_id = file.read_text(encoding="utf-8")
+            age_secs = time.time() - file.stat().st_mtime
+            if not _is_alive(file):
+                yield WorkerEnd(clip_id, "crash")
+            elif clip_id and age_secs > max_secs_per_clip:
+                yield WorkerEnd(clip_id, "timeout")
 
 
 def _own_file() -> pathlib.Path:

@@ -25,7 +25,12 @@ def build_face_records(
       FileNotFoundError, ValueError, OSError: one line on what is wrong with the flags,
         the manifest, the output folder or the disk.
     """
-    clips = jobs.read_clips(options, manifest.FACE_COLUMNS)
+    jobs.check_options(options)
+    if not options.manifest:
+        raise ValueError("--manifest is missing: a CSV, one photograph a row")
+    clips = manifest.read_manifest(
+        options.manifest, options.media_dir, manifest.FACE_COLUMNS
+    )
     extra = {**dataclasses.asdict(face), **dataclasses.asdict(limits)}
     job = jobs.job_of(options, clips, "face", extra)
     if jobs.is_finished(options.output_dir, job):
@@ -42,7 +47,13 @@ def build_face_records(
 
     def run(work: WorkFolder, stages, description: str, n_workers: int) -> None:
         pipeline.run_stages(
-            work, stages, recognizer, n_workers, options.beam_options, description
+            work,
+            stages,
+            recognizer,
+            n_workers,
+            options.beam_options,
+            description,
+            options.max_secs_per_clip,
         )
 
     weights = options.vgg_face_weights

@@ -9,23 +9,27 @@ import pathlib
 import time
 from typing import Any, Dict, Iterator, List, Sequence
 
-from data_prep import manifest, work_folder
+from data_prep import layouts, manifest, work_folder
 from data_prep.manifest import Clip
-from data_prep.options import JobOptions, VoiceOptions
+from data_prep.options import JobOptions, LayoutOptions, VoiceOptions
 from data_prep.work_folder import WorkFolder
 from speech2face import files
 
 WORK_DIR = ".work"
+MANIFEST = LayoutOptions()
 
 
-def build_voice_records(options: JobOptions, voice: VoiceOptions) -> Dict[str, Any]:
+def build_voice_records(
+    options: JobOptions, voice: VoiceOptions, layout: LayoutOptions = MANIFEST
+) -> Dict[str, Any]:
     """Builds a voice data set in `options.output_dir`; returns its report.
 
     Raises:
       FileNotFoundError, ValueError, OSError: one line on what is wrong with the flags,
         the manifest, the output folder or the disk.
     """
-    clips = read_clips(options, manifest.VOICE_COLUMNS)
+    check_options(options)
+    clips = layouts.read_clips(options, layout)
     job = job_of(options, clips, "voice", dataclasses.asdict(voice))
     if is_finished(options.output_dir, job):
         return report_of(options.output_dir)
@@ -48,6 +52,7 @@ def build_voice_records(options: JobOptions, voice: VoiceOptions) -> Dict[str, A
         recognizer,
         options.n_workers,
         options.beam_options,
+        max_secs_per_clip=options.max_secs_per_clip,
     )
     report = dataset_writer.write_report(
         options.output_dir, [work], time.time() - begin
@@ -90,13 +95,14 @@ def is_finished(output_dir: str, job: Dict[str, Any]) -> bool:
     return True
 
 
-def read_clips(options: JobOptions, required: Sequence[str]) -> List[Clip]:
-    """Reads the manifest; raises ValueError if it or an option is wrong."""
+def check_options(options: JobOptions) -> None:
+    """Raises ValueError if an option is wrong."""
     if options.clips_per_chunk < 1:
         raise ValueError("--clips_per_chunk must be at least 1")
+    if not options.max_secs_per_clip > 0:
+        raise ValueError("--max_secs_per_clip must be more than 0")
     if os.path.exists(options.output_dir) and not os.path.isdir(options.output_dir):
         raise ValueError(f"--output_dir={options.output_dir} is a file")
-    return manifest.read_manifest(options.manifest, options.media_dir, required)
 
 
 def job_of(

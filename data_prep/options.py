@@ -7,16 +7,35 @@ from speech2face.config import option, required
 
 
 @dataclasses.dataclass(frozen=True)
+class LayoutOptions:
+    """How the media lie on the disk."""
+
+    layout: Literal["manifest", "avspeech", "voxceleb", "folder"] = option(
+        "manifest", "What --manifest and --media_dir are (data_prep/layouts.py)."
+    )
+    test_list: str = option(
+        "", "AVSpeech's avspeech_test.csv: its videos are the test split, no others."
+    )
+    metadata: str = option(
+        "", "VoxCeleb's vox1_meta.csv or vox2_meta.csv: labels, and the test split."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class JobOptions:
     """What both builders ask for: inputs, output, recognizer, and how to run."""
 
-    manifest: str = required("CSV, one clip a row (columns: data_prep/manifest.py).")
     output_dir: str = required(
         "Folder for the shards, dataset.json, report.json and quarantine.csv; on a "
         "cluster, one that every worker sees."
     )
+    manifest: str = option(
+        "",
+        "CSV, one clip a row (columns: data_prep/manifest.py), or, with another "
+        "--layout, the list that belongs to it.",
+    )
     media_dir: str = option(
-        "", "Folder that paths in the manifest are relative to; '' is the manifest's."
+        "", "Folder of the media; '' is the manifest's, whose paths are relative to it."
     )
     recognizer: Literal["vgg_face", "vgg_face_relu", "dlib"] = option(
         "vgg_face",
@@ -33,7 +52,13 @@ class JobOptions:
         "what a killed job has to do again for each worker.",
     )
     n_workers: int = option(
-        0, "Worker processes on this machine; 0 is one for each core."
+        0,
+        "Worker processes on this machine; 0 is one for each core, 1 is this very "
+        "process, which nothing watches.",
+    )
+    max_secs_per_clip: float = option(
+        600.0,
+        "A worker that is at one clip for longer is stopped, and the clip rejected.",
     )
     beam_options: str = option(
         "",

@@ -125,6 +125,7 @@ def run_stage(stage: Stage, chunk: Chunk) -> Chunk:
     begin = time.perf_counter()
     items = [item for item in chunk.items if item.rejection is None]
     stage.process_all(items)
+    beam_worker.note("")
     n_out = sum(item.rejection is None for item in items)
     secs = time.perf_counter() - begin
     chunk.stages.append(dict(stage=stage.name, n_in=len(items), n_out=n_out, secs=secs))
@@ -183,6 +184,7 @@ def run_stages(
     n_workers: int = 0,
     beam_options: str = "",
     description: str = "clips",
+    max_secs_per_clip: float = 600.0,
 ) -> None:
     """Takes every unfinished chunk of `work` through `stages`.
 
@@ -193,6 +195,9 @@ def run_stages(
       n_workers: processes on this machine; 0 is one for each core.
       beam_options: pipeline options; '' is this machine.
       description: what the progress bar counts.
+      max_secs_per_clip: a worker process that a stage keeps at one clip for longer is
+        killed and the clip rejected. With `n_workers` 1 nothing is watched; on a
+        cluster that is the runner's business.
 
     Raises:
       OSError: the disk is full.
@@ -201,18 +206,18 @@ def run_stages(
     n_pending = len(sizes) - len(work.done())
     if not n_pending:
         return
+    is_watched = n_workers != 1 and not beam_options
     n_workers = min(n_workers or len(os.sched_getaffinity(0)), n_pending)
 
     def run() -> None:
-        runner, options = _runner(beam_options, n_workers)
+        runner, options = _runner(beam_options, n_workers, is_watched)
         with beam.Pipeline(runner, options) as pipeline:
             _build(pipeline, work, stages, recognizer)
 
-    is_watched = n_workers > 1 and not beam_options
     with _quiet_beam(), _progress(work, sizes, description):
         try:
             if is_watched:
-                _run_until_done(run, work, n_workers)
+                _run_until_done(run, work, n_workers, max_secs_per_clip)
             else:
                 run()
         except Exception as error:
@@ -224,16 +229,19 @@ def run_stages(
             raise
 
 
-def _run_until_done(run: Callable[[], None], work: WorkFolder, n_workers: int) -> None:
-    """Runs again what a dying worker left; a clip that kills two is rejected."""
+def _run_until_done(
+    run: Callable[[], None], work: WorkFolder, n_workers: int, max_secs_per_clip: float
+) -> None:
+    """Runs again what a dying worker left; a clip that kills two is rejected, and one
+    that takes too long at once."""
     folder = work.path / "workers"
     files.remove(folder)
     folder.mkdir()
     n_lost = 0
     with _worker_environment(n_workers, folder):
-        while died_at := beam_worker.watch(run, folder):
-            work.note_crashes([clip_id for clip_id in died_at if clip_id])
-            n_lost = 0 if any(died_at) else n_lost + 1
+        while ends := beam_worker.watch(run, folder, max_secs_per_clip):
+            work.note_ends([end for end in ends if end.clip_id])
+            n_lost = 0 if any(end.clip_id for end in ends) else n_lost + 1
             if n_lost == MAX_DEATHS_AT_START:
                 raise RuntimeError("the worker processes die before their first clip")
 
@@ -258,23 +266,29 @@ def _open_chunks(work_path: str) -> Iterator[Chunk]:
 
 
 def _reject_crashing(chunk: Chunk, work_path: str) -> Chunk:
-    crashing = WorkFolder(work_path).crashing()
+    reasons = WorkFolder(work_path).deadly()
     for item in chunk.items:
-        if item.clip.clip_id in crashing:
-            error = Rejected("crash", "the worker process died at this clip, twice")
-            reject(item, "open", error)
+        reason = reasons.get(item.clip.clip_id)
+        if reason:
+            reject(item, "open", Rejected(reason, _DEADLY[reason]))
     n_out = sum(item.rejection is None for item in chunk.items)
     counts = dict(stage="open", n_in=len(chunk.items), n_out=n_out, secs=0.0)
     chunk.stages.append(counts)
     return chunk
 
 
-def _runner(beam_options: str, n_workers: int):
+_DEADLY = {
+    "crash": "the worker process died at this clip, twice",
+    "timeout": "a stage took longer than --max_secs_per_clip with this clip",
+}
+
+
+def _runner(beam_options: str, n_workers: int, is_watched: bool):
     """The runner (None: the one that the options name) and its pipeline options."""
     if beam_options:
         return None, PipelineOptions(shlex.split(beam_options))
     options = PipelineOptions([f"--direct_num_workers={n_workers}"])
-    if n_workers == 1:
+    if not is_watched:
         return FnApiRunner(), options
     command = f"{shlex.quote(sys.executable)} -m {beam_worker.__name__}"
     processes = environments.SubprocessSDKEnvironment.from_command_string(command)

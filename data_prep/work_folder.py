@@ -16,6 +16,7 @@ import os
 import pathlib
 from typing import Any, Dict, Iterator, List, Sequence, Set, Tuple
 
+from data_prep.beam_worker import WorkerEnd
 from data_prep.manifest import Clip
 from speech2face import files
 
@@ -84,18 +85,21 @@ class WorkFolder:
         names = os.listdir(self._done)
         return {int(n.split(".")[0]) for n in names if not n.startswith(".")}
 
-    def note_crashes(self, clip_ids: Sequence[str]) -> None:
-        """Remembers at which clips a worker died."""
-        with open(self.path / "crashes.jsonl", "a") as file:
-            file.writelines(json.dumps(clip_id) + "\n" for clip_id in clip_ids)
+    def note_ends(self, ends: Sequence[WorkerEnd]) -> None:
+        """Remembers at which clips workers ended, and how."""
+        with open(self.path / "ends.jsonl", "a") as file:
+            file.writelines(json.dumps(end) + "\n" for end in ends)
 
-    def crashing(self) -> Set[str]:
-        """The clips at which a worker died twice."""
+    def deadly(self) -> Dict[str, str]:
+        """Clips and why they are not tried again: 'crash', twice, or 'timeout'."""
         try:
-            lines = (self.path / "crashes.jsonl").read_text().splitlines()
+            lines = (self.path / "ends.jsonl").read_text().splitlines()
         except FileNotFoundError:
-            return set()
-        return {json.loads(line) for line in lines if lines.count(line) > 1}
+            return {}
+        ends = [WorkerEnd(*json.loads(line)) for line in lines]
+        crashed = {end.clip_id for end in ends if ends.count(end) > 1}
+        late = {end.clip_id for end in ends if end.how == "timeout"}
+        return {**dict.fromkeys(crashed, "crash"), **dict.fromkeys(late, "timeout")}
 
     def save(self, result: ChunkResult) -> None:
         """Writes a finished chunk, whole or not at all."""

@@ -165,6 +165,27 @@ def test_a_clip_that_kills_its_worker_is_rejected_and_no_other(tmp_path):
     assert kept == [word for word in words if word != "6"]
 
 
+class Stuck(pipeline.Stage):
+    name = "stuck"
+
+    def process(self, item):
+        if item.clip.media == "6":
+            time.sleep(1000)
+        item.values["record"] = item.clip.media.encode()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_clip_that_never_ends_is_rejected_and_no_other(tmp_path):
+    words = [str(i) for i in range(12)]
+    stages = [Parse(), Stuck()]
+    results = run(tmp_path, words, stages, n_workers=2, max_secs_per_clip=2.0)
+    (rejection,) = [r for result in results for r in result.rejections]
+    assert (rejection.clip_id, rejection.reason) == ("clip 6", "timeout")
+    assert "--max_secs_per_clip" in rejection.detail
+    kept = [w.decode() for result in results for w in result.records]
+    assert kept == [word for word in words if word != "6"]
+
+
 def test_interrupting_stops_the_workers(tmp_path):
     """Ctrl-C: the main process ends at once, and its workers with it."""
     tests = os.path.dirname(__file__)
