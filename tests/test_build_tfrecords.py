@@ -348,11 +348,13 @@ def built_faces(sample, tmp_path_factory):
     return options, face_jobs.build_face_records(options, face, FilterOptions())
 
 
-def is_moved_by_whole_pixels(image, original, most_px=3):
+def is_moved_by_whole_pixels(image, original, most_px=14):
     """Whether the image's middle is a part of the original's, pixel by pixel."""
     steps = range(-most_px, most_px + 1)
     return any(
-        np.array_equal(image[8:-8, 8:-8], original[8 + y : y - 8, 8 + x : x - 8])
+        np.array_equal(
+            image[16:-16, 16:-16], original[16 + y : y - 16, 16 + x : x - 16]
+        )
         for y in steps
         for x in steps
     )
