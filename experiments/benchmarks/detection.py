@@ -13,12 +13,14 @@ places are those of dlib's own boxes; dlib takes a minute for 1080p on two cores
 import dataclasses
 import os
 import time
+import typing
 from typing import Callable, Iterator, List, Optional, Tuple
-
-import numpy as np
 
 from speech2face import flag_config
 from speech2face.config import option
+
+if typing.TYPE_CHECKING:  # --help is quick
+    import numpy as np
 
 SIZES = ((360, 640), (1080, 1920))
 
@@ -43,11 +45,14 @@ def main(options: DetectionBenchmarkOptions) -> None:
         print_rows("videos", list(video_frames(options.video_dir)))
 
 
-Frame = Tuple[np.ndarray, Optional[Tuple[float, float]]]  # picture; (x, y) in pixels
+# picture; (x, y) in pixels
+Frame = Tuple["np.ndarray", Optional[Tuple[float, float]]]
 
 
 def drawn_frames(height: int, width: int, n: int) -> Iterator[Frame]:
     """Frames with a face of an eighth to a third of the height."""
+    import numpy as np
+
     from experiments.benchmarks import scenes
 
     for seed, share in enumerate(np.linspace(0.14, 0.35, n)):
@@ -66,6 +71,8 @@ def video_frames(folder: str) -> Iterator[Frame]:
 
 def print_rows(name: str, frames: List[Frame]) -> None:
     """Detects everything three ways, and prints a row for each."""
+    import numpy as np
+
     from speech2face import face_detector
 
     dlibs, dlib_secs = timed(dlib_search(), [picture for picture, _ in frames])
@@ -92,12 +99,13 @@ def print_rows(name: str, frames: List[Frame]) -> None:
         n_found = sum(len(boxes) > 0 for boxes in found)
         print(
             f"| {name} | {len(frames)} | {search} | {secs:.2f} "
-            f"| {dlib_secs / secs:.1f} | {n_found} | {min(overlaps):.2f} | {np.median(overlaps):.2f} |",
+            f"| {dlib_secs / secs:.1f} | {n_found} "
+            f"| {min(overlaps):.2f} | {np.median(overlaps):.2f} |",
             flush=True,
         )
 
 
-def timed(search: Callable, pictures: List[np.ndarray]) -> Tuple[List, float]:
+def timed(search: Callable, pictures: List["np.ndarray"]) -> Tuple[List, float]:
     """What a search finds in each picture, and its mean seconds."""
     _warm()
     begin = time.perf_counter()
@@ -105,16 +113,17 @@ def timed(search: Callable, pictures: List[np.ndarray]) -> Tuple[List, float]:
     return found, (time.perf_counter() - begin) / max(len(pictures), 1)
 
 
-def dlib_search() -> Callable[[np.ndarray], np.ndarray]:
+def dlib_search() -> Callable[["np.ndarray"], "np.ndarray"]:
     """dlib's own detector, on the doubled picture; boxes as `face_detector.search`."""
     import dlib
+    import numpy as np
 
     from speech2face import dlib_weights
 
     path = dlib_weights.package_file(dlib_weights.DETECTOR_FILE)
     detector = dlib.cnn_face_detection_model_v1(path)
 
-    def search(picture: np.ndarray) -> np.ndarray:
+    def search(picture: "np.ndarray") -> "np.ndarray":
         found = detector(np.ascontiguousarray(picture), 1)
         boxes = [
             [d.rect.left(), d.rect.top(), d.rect.right() + 1, d.rect.bottom() + 1]
@@ -126,14 +135,16 @@ def dlib_search() -> Callable[[np.ndarray], np.ndarray]:
     return search
 
 
-def _at(boxes: np.ndarray, point: Tuple[float, float]) -> np.ndarray:
+def _at(boxes: "np.ndarray", point: Tuple[float, float]) -> "np.ndarray":
     """The strongest box that covers a point, [1, 5], or [0, 5]."""
+    import numpy as np
+
     x, y = point
     holding = [b for b in boxes if b[0] <= x <= b[2] and b[1] <= y <= b[3]]
     return np.array(holding[:1]).reshape(-1, 5)
 
 
-def _center(boxes: np.ndarray) -> Optional[Tuple[float, float]]:
+def _center(boxes: "np.ndarray") -> Optional[Tuple[float, float]]:
     if not len(boxes):
         return None
     left, top, right, bottom, _ = boxes[0]
@@ -142,6 +153,8 @@ def _center(boxes: np.ndarray) -> Optional[Tuple[float, float]]:
 
 def _warm() -> None:
     """Loads the network, which is no part of a frame's time."""
+    import numpy as np
+
     from speech2face import face_detector
 
     face_detector.search_at([np.zeros([80, 80, 3], np.uint8)], [(40.0, 40.0)])
