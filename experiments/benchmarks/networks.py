@@ -8,16 +8,15 @@ in the same run; the spectrogram stands beside numpy and SciPy's FFT.
 """
 
 import dataclasses
-from typing import Callable, Iterator, List
-
-import numpy as np
-import scipy.fft
-import scipy.signal
+from typing import TYPE_CHECKING, Callable, Iterator, List
 
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Timing
 from speech2face import flag_config
 from speech2face.config import option
+
+if TYPE_CHECKING:
+    import numpy as np
 
 CLIP_SECS = 6
 SAMPLE_RATE_HZ = 16_000
@@ -38,6 +37,8 @@ def main(options: NetworkBenchmarkOptions) -> None:
 
 def measure(n_repeats: int) -> Iterator[Timing]:
     """Times the parts of a request, paper size first."""
+    import numpy as np
+
     waveform = np.random.default_rng(0).normal(0, 0.1, (1, CLIP_SECS * SAMPLE_RATE_HZ))
     waveform = waveform.astype(np.float32)
     yield _spectrogram(waveform, n_repeats)
@@ -46,8 +47,12 @@ def measure(n_repeats: int) -> Iterator[Timing]:
     yield from _compact(waveform, n_repeats)
 
 
-def numpy_spectrogram(waveform: np.ndarray) -> np.ndarray:
+def numpy_spectrogram(waveform: "np.ndarray") -> "np.ndarray":
     """The straightforward way to [frames, 257, 2] of [n]: numpy frames, SciPy's FFT."""
+    import numpy as np
+    import scipy.fft
+    import scipy.signal
+
     frames = np.lib.stride_tricks.sliding_window_view(waveform, 400)[::160]
     window = scipy.signal.get_window("hann", 400).astype(np.float32)
     transform = scipy.fft.rfft(frames * window, n=512)
@@ -55,7 +60,7 @@ def numpy_spectrogram(waveform: np.ndarray) -> np.ndarray:
     return np.sign(parts) * np.abs(parts) ** np.float32(0.3)
 
 
-def _spectrogram(waveform: np.ndarray, n_repeats: int) -> Timing:
+def _spectrogram(waveform: "np.ndarray", n_repeats: int) -> Timing:
     import tensorflow as tf
 
     from speech2face import audio
@@ -71,7 +76,7 @@ def _spectrogram(waveform: np.ndarray, n_repeats: int) -> Timing:
     return Timing("spectrogram of 6 s", secs["ours"], "numpy, SciPy", secs["twin"])
 
 
-def _paper_encoder(waveform: np.ndarray, n_repeats: int) -> Iterator[Timing]:
+def _paper_encoder(waveform: "np.ndarray", n_repeats: int) -> Iterator[Timing]:
     from experiments import architecture_tables
     from speech2face.config import VoiceEncoderConfig
     from speech2face.models import voice_encoder
@@ -102,6 +107,8 @@ def _paper_encoder(waveform: np.ndarray, n_repeats: int) -> Iterator[Timing]:
 
 
 def _paper_decoder(n_repeats: int) -> Iterator[Timing]:
+    import numpy as np
+
     from experiments import architecture_tables
     from speech2face.config import FaceDecoderConfig
     from speech2face.models import face_decoder
@@ -119,7 +126,9 @@ def _paper_decoder(n_repeats: int) -> Iterator[Timing]:
     yield Timing("face decoder, paper size", secs["ours"], "matrix product", floor)
 
 
-def _compact(waveform: np.ndarray, n_repeats: int) -> Iterator[Timing]:
+def _compact(waveform: "np.ndarray", n_repeats: int) -> Iterator[Timing]:
+    import numpy as np
+
     from speech2face import Speech2Face
 
     model = Speech2Face.load()
@@ -145,19 +154,21 @@ def _compact(waveform: np.ndarray, n_repeats: int) -> Iterator[Timing]:
     )
 
 
-def _graph(model, inputs: np.ndarray, xla: bool = False) -> Callable[[], List]:
+def _graph(model, inputs: "np.ndarray", xla: bool = False) -> Callable[[], List]:
     """A call of a model as one graph, which waits for every output."""
     import tensorflow as tf
 
     call = tf.function(lambda x: model(x, training=False), jit_compile=xla)
 
-    def outputs() -> List[np.ndarray]:
+    def outputs() -> "List[np.ndarray]":
         return [output.numpy() for output in tf.nest.flatten(call(inputs))]
 
     return outputs
 
 
-def _cosine(left: List[np.ndarray], right: List[np.ndarray]) -> float:
+def _cosine(left: "List[np.ndarray]", right: "List[np.ndarray]") -> float:
+    import numpy as np
+
     a, b = left[0].astype(np.float64), right[0].astype(np.float64)
     return float((a * b).sum() / np.linalg.norm(a) / np.linalg.norm(b))
 

@@ -15,12 +15,9 @@ import resource
 import tempfile
 from typing import Iterator, Tuple
 
-import numpy as np
-import scipy.spatial.distance
-
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Timing
-from speech2face import flag_config, search
+from speech2face import flag_config
 from speech2face.config import option
 
 DIM = 128
@@ -45,6 +42,8 @@ def main(options: RetrievalBenchmarkOptions) -> None:
 
 def measure(gallery_sizes: Tuple[int, ...]) -> Iterator[Timing]:
     """Times `search.ranks` and `search.nearest` for every metric and size."""
+    import numpy as np
+
     with tempfile.TemporaryDirectory() as folder:
         for n in gallery_sizes:
             path = pathlib.Path(folder) / f"gallery_{n}.npy"
@@ -55,6 +54,8 @@ def measure(gallery_sizes: Tuple[int, ...]) -> Iterator[Timing]:
 
 def write_gallery(path: pathlib.Path, n: int) -> None:
     """Writes n random features, without ever holding all of them."""
+    import numpy as np
+
     random = np.random.default_rng(0)
     gallery = np.lib.format.open_memmap(path, "w+", np.float32, (n, DIM))
     for start in range(0, n, _ROWS_AT_ONCE):
@@ -63,7 +64,11 @@ def write_gallery(path: pathlib.Path, n: int) -> None:
     gallery.flush()
 
 
-def _measure_one(gallery: np.ndarray) -> Iterator[Timing]:
+def _measure_one(gallery) -> Iterator[Timing]:
+    import numpy as np
+
+    from speech2face import search
+
     random = np.random.default_rng(1)
     own = random.integers(0, len(gallery), N_QUERIES)
     queries = gallery[own] + random.normal(size=(N_QUERIES, DIM)).astype(np.float32)
@@ -89,8 +94,11 @@ def _measure_one(gallery: np.ndarray) -> Iterator[Timing]:
             yield Timing(what, secs[name], beside, secs["floor"], memory)
 
 
-def _floor(queries: np.ndarray, gallery: np.ndarray, metric: str) -> float:
+def _floor(queries, gallery, metric: str) -> float:
     """The arithmetic alone: every distance is computed once and forgotten."""
+    import numpy as np
+    import scipy.spatial.distance
+
     queries, total = queries.astype(np.float64), 0.0
     for start in range(0, len(gallery), _ROWS_AT_ONCE):
         block = gallery[start : start + _ROWS_AT_ONCE].astype(np.float64)
