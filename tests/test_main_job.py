@@ -21,6 +21,7 @@ from speech2face.config import (
     FaceDecoderConfig,
     LoopConfig,
     NormalizerConfig,
+    OptimizerConfig,
     VoiceEncoderConfig,
     VoiceTrainingConfig,
 )
@@ -32,6 +33,7 @@ DECODER = DecoderTrainingConfig(
     ),
     normalizer=NormalizerConfig(center_features=True, feature_norm=1.0),
     decoder_loss=DecoderLossConfig(identity_weight=0.1),
+    optimizer=OptimizerConfig(learning_rate=0.02, epsilon=1e-7),  # few iterations
     loop=LoopConfig(batch_size=2, epochs=6.0, validate_every=0),
 )
 VOICE = VoiceTrainingConfig(
@@ -43,14 +45,14 @@ VOICE = VoiceTrainingConfig(
 
 def run_job(root, media_dir, clips_csv, faces_csv, recordings):
     common = dict(media_dir=str(media_dir), recognizer="dlib", n_workers=1)
-    jobs.build_voice_records(
-        JobOptions(str(clips_csv), str(root / "voices"), **common), VoiceOptions()
+    voices = JobOptions(
+        manifest=str(clips_csv), output_dir=str(root / "voices"), **common
     )
-    face_jobs.build_face_records(
-        JobOptions(str(faces_csv), str(root / "faces"), **common),
-        FaceOptions(),
-        FilterOptions(),
+    faces = JobOptions(
+        manifest=str(faces_csv), output_dir=str(root / "faces"), **common
     )
+    jobs.build_voice_records(voices, VoiceOptions())
+    face_jobs.build_face_records(faces, FaceOptions(), FilterOptions())
     training.train_face_decoder(DECODER, root / "faces", root / "decoder_run")
     training.train_voice_encoder(
         VOICE, root / "voices", root / "decoder_run/decoder", root / "run"
