@@ -29,11 +29,11 @@ from speech2face.inference import Speech2Face
 
 DECODER = DecoderTrainingConfig(
     face_decoder=FaceDecoderConfig(
-        decoder_units=32, landmark_units=(8,), texture_channels=(8, 8, 4, 4, 4)
+        decoder_units=32, landmark_units=(8,), texture_channels=(16, 16, 8, 8, 8)
     ),
     normalizer=NormalizerConfig(center_features=True, feature_norm=1.0),
     decoder_loss=DecoderLossConfig(identity_weight=0.1),
-    optimizer=OptimizerConfig(learning_rate=0.02, epsilon=1e-7),  # few iterations
+    optimizer=OptimizerConfig(learning_rate=0.005, epsilon=1e-7),  # few iterations
     loop=LoopConfig(batch_size=2, epochs=6.0, validate_every=0),
 )
 VOICE = VoiceTrainingConfig(
@@ -64,7 +64,7 @@ def run_job(root, media_dir, clips_csv, faces_csv, recordings):
     assert metrics["n"] == records.read_dataset_info(root / "voices").n_examples(split)
     for recording in json.loads((root / "out/results.json").read_text()):
         picture = np.asarray(Image.open(root / "out" / recording["image"]))
-        assert np.ptp(picture[:224]) > 0, "not one colour"
+        assert np.ptp(picture[:224], axis=(0, 1)).max() > 0, "not one colour"
 
 
 def test_generated_people(tmp_path):
