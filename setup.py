@@ -25,7 +25,6 @@ EXTRAS = {
     "export": ["onnxruntime>=1.17", "tf2onnx>=1.16"],
     "test": [
         "hypothesis>=6.100",
-        "pdoc>=14.0",  # docstrings rendered
         "playwright>=1.45",  # the web page in the machine's Chromium
         "pytest>=8.0",
         "ruff>=0.6",

@@ -5,8 +5,8 @@
 
 Each run is trained with one of configs/ablation_*.flags: padding, batch normalisation,
 duration, each loss term, the reduction of the losses, the learning rate's decay; or on
-records of `--recognizer=vgg_face_relu`, features behind fc7's ReLU. Each line says in
-which options a run departs from the paper's config.
+records of configs/records_post_relu.flags, features behind fc7's ReLU. Each line says
+in which options a run departs from the paper's config.
 """
 
 import dataclasses

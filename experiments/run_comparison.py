@@ -257,7 +257,7 @@ def run_ablations(
         picture=_draw_ablations(rows),
         notes=[
             "each run: configs/ablation_*.flags; features behind the ReLU of fc7: "
-            "records, decoder and run with --recognizer=vgg_face_relu",
+            "records, decoder and run with configs/records_post_relu.flags",
             "angles compare only between runs of the same features",
         ],
         provenance={"data": f"{inputs.data_dir or 'of each training'}, {inputs.split}"},

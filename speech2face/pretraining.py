@@ -22,7 +22,7 @@ from speech2face import (
     transfer,
     validation,
 )
-from speech2face.config import AugmentConfig, PretrainingConfig
+from speech2face.config import PretrainingConfig
 from speech2face.models import speaker_encoder
 from speech2face.records import DatasetInfo
 from speech2face.trainer import Batch, Trainer, build_optimizer
@@ -91,12 +91,9 @@ class _Validator:
         config: PretrainingConfig,
         trainer: DistillationTrainer,
     ):
-        parse = input_pipeline.voice_parser(
-            info, config.audio, AugmentConfig(), config.loop.seed
+        self._batches = validation.voice_batches(
+            data_dir, info, config.audio, config.loop
         )
-        self._batches = input_pipeline.evaluation_batches(
-            data_dir, info, validation.SPLIT, config.loop.batch_size, parse
-        ).take(-(-config.loop.validation_examples // config.loop.batch_size))
         self._trainer = trainer
 
     def __call__(self) -> Tuple[Dict[str, float], None]:

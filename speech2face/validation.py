@@ -3,15 +3,33 @@
 from typing import Dict, Tuple
 
 import numpy as np
+import tensorflow as tf
 
 from speech2face import files, input_pipeline, metrics, pictures, records
-from speech2face.config import AugmentConfig, DecoderTrainingConfig, VoiceTrainingConfig
+from speech2face.config import (
+    AudioConfig,
+    AugmentConfig,
+    DecoderTrainingConfig,
+    LoopConfig,
+    VoiceTrainingConfig,
+)
 from speech2face.decoder_bundle import DecoderBundle
 from speech2face.records import DatasetInfo
 from speech2face.trainer import DecoderTrainer, VoiceTrainer
 
 N_PICTURED = 6
 SPLIT = "val"
+
+
+def voice_batches(
+    data_dir: records.PathLike, info: DatasetInfo, audio: AudioConfig, loop: LoopConfig
+) -> tf.data.Dataset:
+    """The first `loop.validation_examples` of the split, in batches, not augmented."""
+    parse = input_pipeline.voice_parser(info, audio, AugmentConfig(), loop.seed)
+    batches = input_pipeline.evaluation_batches(
+        data_dir, info, SPLIT, loop.batch_size, parse
+    )
+    return batches.take(-(-loop.validation_examples // loop.batch_size))
 
 
 class VoiceValidator:
@@ -30,12 +48,7 @@ class VoiceValidator:
         decoder: DecoderBundle,
     ):
         """Prepares the batches; the audio is taken as in Sec. 3, without changes."""
-        parse = input_pipeline.voice_parser(
-            info, config.audio, AugmentConfig(), config.loop.seed
-        )
-        self._batches = input_pipeline.evaluation_batches(
-            data_dir, info, SPLIT, config.loop.batch_size, parse
-        ).take(-(-config.loop.validation_examples // config.loop.batch_size))
+        self._batches = voice_batches(data_dir, info, config.audio, config.loop)
         self._trainer = trainer
         self._decoder = decoder
         examples = records.iterate_voice_examples(data_dir, SPLIT)

@@ -9,6 +9,7 @@ import sys
 import pytest
 from absl import flags
 
+from data_prep.options import JobOptions
 from speech2face import config as config_lib
 from speech2face import flag_config
 from speech2face.config import (
@@ -265,9 +266,16 @@ def test_a_list_of_the_wrong_type_is_named():
         parse(DecoderTrainingConfig, "--texture_channels=64,many")
 
 
-def test_each_flag_file_is_one_of_a_training():
+def test_each_flag_file_is_one_of_a_training_or_of_records():
     for path in sorted((REPOSITORY / "configs").glob("*.flags")):
-        assert any(accepts(training, path) for training in TRAININGS), path.name
+        if not path.name.startswith("records_"):
+            assert any(accepts(training, path) for training in TRAININGS), path.name
+
+
+def test_records_of_the_ablation_behind_the_relu():
+    path = REPOSITORY / "configs/records_post_relu.flags"
+    options = parse(JobOptions, "--output_dir=data", f"--flagfile={path}")
+    assert options.recognizer == "vgg_face_relu" != JobOptions("data").recognizer
 
 
 def accepts(training, flag_file):
