@@ -25,25 +25,66 @@ def build_face_records(
       FileNotFoundError, ValueError, OSError: one line on what is wrong with the flags,
         the manifest, the output folder or the disk.
     """
-    jobs.check_options(options)
-    if not options.manifest:
-        raise ValueError("--manifest is missing: a CSV, one photograph a row")
-    clips = manifest.read_manifest(
-        options.manifest, options.media_dir, manifest.FACE_COLUMNS
-    )
+    clips = _read_clips(options)
     extra = {**dataclasses.asdict(face), **dataclasses.asdict(limits)}
     job = jobs.job_of(options, clips, "face", extra)
     if jobs.is_finished(options.output_dir, job):
         return jobs.report_of(options.output_dir)
     begin = time.time()
-    folder = pathlib.Path(options.output_dir) / jobs.WORK_DIR
-    first = WorkFolder(folder)
+    first = WorkFolder(pathlib.Path(options.output_dir) / jobs.WORK_DIR)
     first.start(job, plan_by_speaker(clips, options.clips_per_chunk))
 
     with jobs.quiet_imports():
-        from data_prep import dataset_writer, face_stages, pipeline
+        from data_prep import contact_sheets, dataset_writer, face_stages
 
-        recognizer = jobs.recognizer_info(options)
+        run = _runner(options, jobs.recognizer_info(options))
+    stages = face_stages.first_pass(
+        options.recognizer,
+        options.vgg_face_weights,
+        limits if face.filter_faces else None,
+    )
+    run(first, stages, "photographs", options.n_workers)
+    dataset_writer.write_report(options.output_dir, [first], time.time() - begin)
+    dataset_writer.require_records(options.output_dir, first)
+
+    mean_landmarks = mean_shape(first)
+    second = WorkFolder(first.path / "textures")
+    second.start(job, _kept_clips(first))
+    warp = face_stages.WarpTextures(
+        str(first.path), mean_landmarks, face.min_photographs
+    )
+    is_small = len(clips) < SMALL_JOB
+    run(second, [warp], "textures", 1 if is_small else options.n_workers)
+
+    works = [second]
+    if face.n_morphs:
+        works.append(_make_morphs(options, face, job, second, mean_landmarks, run))
+
+    secs = time.time() - begin
+    report = dataset_writer.write_report(
+        options.output_dir, [first, *works], secs, passes=[second]
+    )
+    contact_sheets.write_all(options.output_dir, works, first)
+    dataset_writer.write_dataset(
+        options.output_dir, works, "face", job, options.n_shards, mean_landmarks
+    )
+    first.remove()
+    jobs.print_report(options.output_dir, report)
+    return report
+
+
+def _read_clips(options: JobOptions) -> List[Clip]:
+    jobs.check_options(options)
+    if not options.manifest:
+        raise ValueError("--manifest is missing: a CSV, one photograph a row")
+    return manifest.read_manifest(
+        options.manifest, options.media_dir, manifest.FACE_COLUMNS
+    )
+
+
+def _runner(options: JobOptions, recognizer: Dict[str, Any]):
+    """Returns what takes a work folder through one pass."""
+    from data_prep import pipeline
 
     def run(work: WorkFolder, stages, description: str, n_workers: int) -> None:
         pipeline.run_stages(
@@ -56,43 +97,7 @@ def build_face_records(
             options.max_secs_per_clip,
         )
 
-    weights = options.vgg_face_weights
-    kept_limits = limits if face.filter_faces else None
-    run(
-        first,
-        face_stages.first_pass(options.recognizer, weights, kept_limits),
-        "photographs",
-        options.n_workers,
-    )
-    dataset_writer.write_report(options.output_dir, [first], time.time() - begin)
-    dataset_writer.require_records(options.output_dir, first)
-
-    mean_landmarks = mean_shape(first)
-    second = WorkFolder(folder / "textures")
-    second.start(job, _kept_clips(first))
-    warp = face_stages.WarpTextures(str(folder), mean_landmarks, face.min_photographs)
-    is_small = len(clips) < SMALL_JOB
-    run(second, [warp], "textures", 1 if is_small else options.n_workers)
-
-    works = [second]
-    if face.n_morphs:
-        works.append(_make_morphs(options, face, job, second, mean_landmarks, run))
-
-    report = dataset_writer.write_report(
-        options.output_dir,
-        [first, *works],
-        time.time() - begin,
-        passes=[second],
-    )
-    from data_prep import contact_sheets
-
-    contact_sheets.write_all(options.output_dir, works, first)
-    dataset_writer.write_dataset(
-        options.output_dir, works, "face", job, options.n_shards, mean_landmarks
-    )
-    first.remove()
-    jobs.print_report(options.output_dir, report)
-    return report
+    return run
 
 
 def _make_morphs(
