@@ -7,6 +7,7 @@ stay in memory; nothing is stored.
 """
 
 import dataclasses
+import threading
 
 from speech2face import flag_config
 from speech2face.config import option
@@ -38,9 +39,10 @@ def main(options: AppOptions) -> None:
         raise ValueError("--max_mb and --max_secs must be at least 1")
     from speech2face.web import server
 
+    server.end_on_signals()
     with server.running(options) as address:
         print(f"open {address} (Ctrl-C ends it)", flush=True)
-        server.wait_until_ended()
+        threading.Event().wait()
 
 
 if __name__ == "__main__":

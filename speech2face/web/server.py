@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Uploads that nobody waits for any more: broken off, refused, or after the end.
 SWEEP_EVERY_SECS, STALE_SECS = 10, 300
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Before gradio is imported: it would report its use.
 _PRIVATE = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
 
@@ -53,12 +54,16 @@ def running(options: "AppOptions") -> Iterator[str]:
             page.close(verbose=False)
 
 
-def wait_until_ended() -> None:
-    """Waits for Ctrl-C or SIGTERM."""
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    ended.wait()
+def end_on_signals() -> None:
+    """Lets Ctrl-C and SIGTERM end the process in good order, whatever it is at."""
+
+    def end(*_) -> None:
+        for number in _SIGNALS:  # a second one must not cut the tidying short
+            signal.signal(number, signal.SIG_IGN)
+        raise SystemExit(0)
+
+    for number in _SIGNALS:
+        signal.signal(number, end)
 
 
 def sweep(folder: str, stale_secs: float) -> None:
