@@ -59,7 +59,8 @@ def assert_tests_exist(names):
 
 def test_entries_are_numbered_and_have_their_four_lines():
     parts = notes()
-    assert [int(number) for number in parts[::2]] == list(range(1, len(parts) // 2 + 1))
+    numbers = [int(number) for number in parts[::2]]
+    assert len(set(numbers)) == len(numbers)
     for body in parts[1::2]:
         starts = [line.split(":")[0] for line in body.splitlines()[1:5]]
         assert starts == ["Paper", "We", "Why", "Test"], body
@@ -75,7 +76,7 @@ def test_every_named_test_exists():
 
 
 def test_code_refers_to_entries_that_exist():
-    last = int(notes()[-2])
+    last = max(map(int, notes()[::2]))
     for folder in ("speech2face", "data_prep", "experiments"):
         for path in (REPOSITORY / folder).rglob("*.py"):
             for number in re.findall(r"BUILD_NOTES (\d+)", path.read_text()):
