@@ -99,20 +99,21 @@ def dense_displacements(
     scale = 1.0 / max(height, width)
     border = border_points(height, width, border_points_per_edge)
     centres = _with_fixed(destination_points, border) * scale - 0.5
-    displacements = (source_points - destination_points) * scale
+    displacements = source_points - destination_points
     displacements = ops.pad(displacements, [(0, 0), (0, len(border)), (0, 0)])
     node_xs, column_mix = _nodes(width, node_step_px)
     node_ys, row_mix = _nodes(height, node_step_px)
     node_xs, node_ys = node_xs * scale - 0.5, node_ys * scale - 0.5
     kernel = _interpolated_kernel(centres, node_xs, node_ys, order)
     solve = solve_by_elimination if portable else ops.solve
-    kernel_weights, affine_weights = _fit_spline(kernel, centres, displacements, solve)
+    kernel_weights, affine_weights = _fit_spline(
+        kernel, centres, displacements, order, solve
+    )
     nodes = _evaluate_spline(
         node_xs, node_ys, centres, kernel_weights, affine_weights, order
-    )  # [b, node_rows, node_columns, 2]
+    )  # [b, 2, node_rows, node_columns]
     # Linear between the nodes as two small matrix products, which every runtime has
     # and which, unlike an image resize, keep the border pixels where they are.
-    nodes = ops.transpose(nodes / scale, (0, 3, 1, 2))
     dense = ops.matmul(ops.matmul(row_mix, nodes), column_mix.T)  # [b, 2, h, w]
     return ops.transpose(dense, (0, 2, 3, 1))
 
@@ -246,7 +247,7 @@ def _interpolated_kernel(centres, node_xs, node_ys, order):
     def at(x, y):
         squared_x = ops.square(x[:, :, None] - centres[:, None, :, 0])
         squared_y = ops.square(y[:, :, None] - centres[:, None, :, 1])
-        return _kernel(squared_x + squared_y, order)
+        return _kernel(squared_x, squared_y, order)
 
     upper = at(left, top) * (1.0 - right_share) + at(right, top) * right_share
     lower = at(left, bottom) * (1.0 - right_share) + at(right, bottom) * right_share
@@ -261,14 +262,16 @@ def _neighbours(places, nodes):
     return first, first + step, ((places - first) / step)[..., None]
 
 
-def _fit_spline(kernel, centres, values, solve):
+def _fit_spline(kernel, centres, values, order, solve):
     """Returns the kernel weights [b, n, 2] and affine weights [b, 3, 2].
 
-    Solves [[K + ridge, P], [P^T, 0]] [w; a] = [values; 0], with the kernel K [b, n, n]
-    between the centres [b, n, 2] and P = [1, x, y] of each.
+    Solves [[K - ridge, P], [P^T, 0]] [w; a] = [values; 0], with the kernel K [b, n, n]
+    between the centres [b, n, 2] and P = [1, x, y] of each. The ridge has the sign that
+    regularises: r is conditionally negative, r^2 log r conditionally positive.
     """
     n_points = centres.shape[1]
-    kernel = kernel + RIDGE * np.eye(n_points, dtype="float32")
+    ridge = -RIDGE if order == 1 else 2 * RIDGE
+    kernel = kernel + ridge * np.eye(n_points, dtype="float32")
     affine = ops.concatenate([ops.ones_like(centres[..., :1]), centres], axis=-1)
     side_conditions = ops.transpose(affine, (0, 2, 1))
     system = ops.concatenate(
@@ -283,23 +286,27 @@ def _fit_spline(kernel, centres, values, solve):
 
 
 def _evaluate_spline(xs, ys, centres, kernel_weights, affine_weights, order):
-    """Evaluates the spline on the grid of `xs` [m] and `ys` [l]: [b, l, m, 2]."""
-    squared_x = ops.square(xs[:, None] - centres[:, None, :, 0])  # [b, m, n]
-    squared_y = ops.square(ys[:, None] - centres[:, None, :, 1])  # [b, l, n]
-    kernel = _kernel(squared_x[:, None] + squared_y[:, :, None], order)
-    kernel = ops.reshape(kernel, (-1, len(ys) * len(xs), centres.shape[1]))
-    grid = np.stack(np.broadcast_arrays(1.0, xs, ys[:, None]), axis=-1)
-    affine = ops.matmul(grid.reshape(-1, 3).astype("float32"), affine_weights)
-    values = ops.matmul(kernel, kernel_weights) + affine
-    return ops.reshape(values, (-1, len(ys), len(xs), 2))
+    """Evaluates the spline on the grid of `xs` [m] and `ys` [l]: [b, 2, l, m]."""
+    squared_x = ops.square(xs - centres[..., :1])  # [b, n, m]
+    squared_y = ops.square(ys - centres[..., 1:])  # [b, n, l]
+    kernel = _kernel(squared_x[:, :, None], squared_y[..., None], order)
+    kernel = ops.reshape(kernel, (-1, centres.shape[1], len(ys) * len(xs)))
+    grid = np.stack(np.broadcast_arrays(1.0, xs, ys[:, None])).astype("float32")
+    affine = ops.matmul(_transposed(affine_weights), grid.reshape(3, -1))
+    values = ops.matmul(_transposed(kernel_weights), kernel) + affine
+    return ops.reshape(values, (-1, 2, len(ys), len(xs)))
 
 
-def _kernel(squared_distance, order):
-    """-r or r^2 log r: conditionally positive, so that a positive ridge regularises."""
-    squared_distance = ops.maximum(squared_distance, MIN_SQUARED_DISTANCE)
+def _kernel(squared_x, squared_y, order):
+    """r or r^2 log r^2 of the two parts of r^2, in as few passes as it takes."""
+    squared_distance = (squared_x + MIN_SQUARED_DISTANCE) + squared_y
     if order == 1:
-        return -ops.sqrt(squared_distance)
-    return 0.5 * squared_distance * ops.log(squared_distance)
+        return ops.sqrt(squared_distance)
+    return squared_distance * ops.log(squared_distance)
+
+
+def _transposed(matrices):
+    return ops.transpose(matrices, (0, 2, 1))
 
 
 def solve_by_elimination(
