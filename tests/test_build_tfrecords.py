@@ -1,5 +1,6 @@
 """Voice and face data sets from media: what is in the records, and what is not."""
 
+import csv
 import dataclasses
 import hashlib
 import json
@@ -406,6 +407,12 @@ def test_morphs_lie_between_their_parents(built_faces):
         assert cosine(morph.face_feature, second.face_feature) > apart
 
 
+NO_LIMITS = FilterOptions(
+    max_yaw=9, min_pitch=0, max_pitch=9, max_mouth_opening=9, max_mouth_width=9,
+    max_corner_lift=9, min_sharpness=0, min_chroma=0, min_eye_distance_px=0,
+)  # fmt: skip
+
+
 def test_photographs_alone(sample, tmp_path):
     """Without normalized_face: made from the photograph, one average a person."""
     rows = (sample / "faces.csv").read_text().splitlines()
@@ -413,11 +420,7 @@ def test_photographs_alone(sample, tmp_path):
     lines = [",".join(c for i, c in enumerate(r.split(",")) if i != 2) for r in kept]
     (tmp_path / "faces.csv").write_text("\n".join(lines) + "\n")
     options = options_for(tmp_path / "faces.csv", sample, tmp_path / "data")
-    no_limits = FilterOptions(
-        max_yaw=9, min_pitch=0, max_pitch=9, max_mouth_opening=9, max_mouth_width=9,
-        max_corner_lift=9, min_sharpness=0, min_chroma=0, min_eye_distance_px=0,
-    )  # fmt: skip
-    report = face_jobs.build_face_records(options, FaceOptions(), no_limits)
+    report = face_jobs.build_face_records(options, FaceOptions(), NO_LIMITS)
     found = examples_of(options.output_dir, records.iterate_face_examples)
     assert len(found) == report["records"] == len(kept) - 1
     by_speaker = {}
@@ -432,6 +435,63 @@ def test_photographs_alone(sample, tmp_path):
         for example in examples[1:]:
             np.testing.assert_array_equal(example.texture, examples[0].texture)
             assert (example.face_feature != examples[0].face_feature).any()
+
+
+def write_oddities(photograph, folder):
+    """Saves one photograph in many ways; returns {clip_id: (file, face_x)}."""
+    width, height = photograph.size
+    grey = photograph.convert("L")
+    grey.save(folder / "grey.png")
+    Image.fromarray(np.asarray(grey, np.uint16) * 257).save(folder / "deep.png")
+    photograph.convert("CMYK").save(folder / "cmyk.jpg", quality=95)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise by 90 degrees
+    turned = photograph.transpose(Image.Transpose.ROTATE_90)
+    turned.save(folder / "turned.jpg", quality=95, exif=exif)
+    huge = Image.new("RGB", (10_000, 10_000), "white")
+    huge.paste(photograph.resize((6_000, 6_000 * height // width)), (2_000, 1_000))
+    huge.save(folder / "huge.jpg", quality=90)
+    photograph.save(folder / "plain.png")
+    content = (folder / "plain.png").read_bytes()
+    (folder / "cut.png").write_bytes(content[: len(content) // 2])
+    (folder / "empty.png").write_bytes(b"")
+    Image.new("RGB", (width, height), "white").save(folder / "nobody.png")
+    two = Image.new("RGB", (2 * width, height), "white")
+    small = photograph.resize((3 * width // 4, 3 * height // 4))
+    two.paste(small, (0, 0))
+    two.paste(photograph, (width, 0))
+    two.save(folder / "two.png")
+    names = ("plain.png", "grey.png", "deep.png", "cmyk.jpg", "turned.jpg")
+    names += ("huge.jpg", "cut.png", "empty.png", "nobody.png", "none.png")
+    rows = {name.split(".")[0]: (name, "") for name in names}
+    return {**rows, "largest": ("two.png", ""), "nearest": ("two.png", "0.2")}
+
+
+def test_photographs_of_every_kind(sample, tmp_path):
+    """Through the whole job: the same face from each, or its reason in the report."""
+    first = next(csv.DictReader((sample / "faces.csv").open()))
+    photograph = Image.open(sample / first["face"]).convert("RGB")
+    rows = write_oddities(photograph, tmp_path)
+    lines = [f"{k},{name},p_{k},train,{x}" for k, (name, x) in rows.items()]
+    head = "clip_id,face,speaker_id,split,face_x"
+    lines = [f"{line},{'0.4' if line.endswith('0.2') else ''}" for line in lines]
+    (tmp_path / "faces.csv").write_text("\n".join([f"{head},face_y", *lines]) + "\n")
+    options = options_for(tmp_path / "faces.csv", tmp_path, tmp_path / "data")
+    report = face_jobs.build_face_records(options, FaceOptions(), NO_LIMITS)
+    found = examples_of(options.output_dir, records.iterate_face_examples)
+    rejected = {name: stage["rejected"] for name, stage in report["stages"].items()}
+    files_rejected = {"missing_file": 1, "empty_file": 1, "unreadable": 1}
+    assert rejected["decode"] == files_rejected
+    assert rejected["detect"] == {"no_face": 1}
+    assert set(found) == set(rows) - {"cut", "empty", "nobody", "none"}
+    plain = found["plain"]
+    for name, example in found.items():
+        away = np.abs(example.landmarks - plain.landmarks).mean()
+        assert away < 2.5, (name, away)
+        differ = np.abs(example.normalized.astype(int) - plain.normalized).mean()
+        assert differ < (30 if name in ("grey", "deep") else 8), (name, differ)
+    largest, nearest = (found[k].face_jpeg for k in ("largest", "nearest"))
+    assert largest != nearest
 
 
 @pytest.mark.real_data
