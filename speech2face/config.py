@@ -190,6 +190,12 @@ class DecoderLossConfig:
         "Weight of the negative cosine between the recognizer's features of the "
         "warped output and of the input (Cole et al.: 10); 0 saves its cost.",
     )
+    landmark_ridge: float = option(
+        0.0,
+        "After training, the landmark branch's last layer is solved anew by ridge "
+        "regression with this penalty, in mean squares of a unit: against overfitting "
+        "where faces are few. Not in the papers: 0, which leaves what was trained.",
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ from speech2face import (
     decoder_bundle,
     frozen_embeddings,
     input_pipeline,
+    landmark_regression,
     recognizers,
     records,
     train_loop,
@@ -107,6 +108,10 @@ def train_face_decoder(
     step = run_loop(
         trainer, parse, n_steps, config.loop, data_dir, info, run_dir, validate
     )
+    if config.decoder_loss.landmark_ridge:
+        landmark_regression.refit(
+            model, normalizer, data_dir, config.decoder_loss.landmark_ridge
+        )
     bundle = DecoderBundle(
         model=model,
         config=config.face_decoder,
