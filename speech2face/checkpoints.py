@@ -8,7 +8,8 @@
 
 Restoring is strict: every variable must be in the checkpoint and every value in the
 checkpoint must have its variable. A checkpoint that cannot be read (cut off by a full
-disk, say) is reported, and the one before it is used.
+disk, say) is reported, and the one before it is used. Checkpoints do not depend on the
+number of devices nor on the arithmetic.
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ import json
 import os
 import pathlib
 import platform
-from typing import Any, Iterable, Optional
+from typing import Any, Iterable, List, Optional
 
 import keras
 import tensorflow as tf
@@ -30,11 +31,19 @@ RUN_FILE = "run.json"
 CHECKPOINT_DIR = "checkpoints"
 SUMMARY_DIR = "summaries"
 
+INITIAL_LOSS_SCALE = 2.0**15
+
 # What may differ when a run goes on: it changes nothing of what has been computed.
 _CHANGEABLE = {
     "epochs",
+    "precision",
+    "strategy",
+    "accumulate_steps",
+    "steps_per_call",
+    "xla",
     "save_every",
     "keep_checkpoints",
+    "keep_every_hours",
     "summarize_every",
     "validate_every",
     "validation_examples",
@@ -106,28 +115,41 @@ class Checkpointer:
         model: keras.Model,
         optimizer: Optional[keras.optimizers.Optimizer] = None,
         keep: int = 3,
+        keep_every_hours: float = 0.0,
     ):
-        """Looks into `run_dir`; without an optimizer it only restores the model."""
-        self._run_dir = pathlib.Path(run_dir)
+        """Looks into `run_dir`; without an optimizer it only restores the model.
+
+        Of the checkpoints before the `keep` newest, one in `keep_every_hours` stays,
+        unless that is 0.
+        """
+        self._dir = pathlib.Path(run_dir) / CHECKPOINT_DIR
+        self._keep = keep
+        self._keep_every_secs = 3600 * keep_every_hours
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
-        parts = {"step": self._step, "model": _by_path(model.variables)}
-        if optimizer is not None:
-            parts["optimizer"] = _by_path(optimizer.variables)
+        self._parts = {"step": self._step, "model": _by_path(model.variables)}
         self._is_whole = optimizer is not None
-        self._checkpoint = tf.train.Checkpoint(**parts)
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(self._run_dir / CHECKPOINT_DIR), max_to_keep=keep
-        )
+        if optimizer is not None:
+            inner = getattr(optimizer, "inner_optimizer", optimizer)
+            self._parts["optimizer"] = _by_path(inner.variables)
+            self._parts["loss_scale"] = _loss_scale(optimizer)
 
     def save(self, step: int) -> None:
-        """Writes a checkpoint of iteration `step`."""
+        """Writes a checkpoint of iteration `step`.
+
+        Raises:
+          OSError: it cannot be written; the earlier ones are as they were.
+        """
         self._step.assign(step)
         try:
-            self._manager.save(checkpoint_number=step)
-        except tf.errors.OpError as error:
+            self._dir.mkdir(parents=True, exist_ok=True)
+            _remove_half_written(self._dir)
+            _checkpoint(self._parts).write(str(self._dir / f"ckpt-{step}"))
+            self._remove_old()
+        except (OSError, tf.errors.OpError) as error:
+            _remove_half_written(self._dir)
             raise OSError(
-                f"cannot save to {self._run_dir / CHECKPOINT_DIR}: {error.message}; "
-                "free some space and start again: the run resumes where it last saved"
+                f"cannot save to {self._dir}: {getattr(error, 'message', error)}; free "
+                "some space and start again: the run resumes where it last saved"
             ) from None
 
     def restore_latest(self, required: bool = False) -> int:
@@ -137,9 +159,9 @@ class Checkpointer:
           FileNotFoundError: `required` and there is none.
           ValueError: there are checkpoints and none can be read.
         """
-        paths = list(reversed(self._manager.checkpoints))
+        paths = list(reversed(list_checkpoints(self._dir.parent)))
         if not paths and required:
-            raise FileNotFoundError(f"{self._run_dir} has no checkpoint yet")
+            raise FileNotFoundError(f"{self._dir.parent} has no checkpoint yet")
         for path in paths:
             try:
                 self._restore(path)
@@ -149,17 +171,73 @@ class Checkpointer:
                 logging.warning("cannot restore %s: %s", path, reason)
         if paths:
             raise ValueError(
-                f"none of the {len(paths)} checkpoints in {self._run_dir} can be "
+                f"none of the {len(paths)} checkpoints in {self._dir.parent} can be "
                 "restored; see the warnings above"
             )
         return 0
 
     def _restore(self, path: str) -> None:
-        status = self._checkpoint.restore(path)
+        names = [name for name, _ in tf.train.list_variables(path)]
+        parts = dict(self._parts)
+        if not any(name.startswith("loss_scale/") for name in names):
+            parts.pop("loss_scale", None)  # of an earlier version
+        status = _checkpoint(parts).restore(path)
         if self._is_whole:
             status.assert_consumed()
         else:
             status.assert_existing_objects_matched().expect_partial()
+
+    def _remove_old(self) -> None:
+        paths = list_checkpoints(self._dir.parent)
+        newest = f'model_checkpoint_path: "{os.path.basename(paths[-1])}"\n'
+        # For tf.train.latest_checkpoint and other tools; here, only files count.
+        files.write_atomically(self._dir / "checkpoint", newest.encode())
+        last_kept_secs = None
+        for path in paths[: -self._keep]:
+            saved_secs = os.path.getmtime(path + ".index")
+            # Clocks jump: a checkpoint from the future is as far away as one of old.
+            if self._keep_every_secs and (
+                last_kept_secs is None
+                or abs(saved_secs - last_kept_secs) >= self._keep_every_secs
+            ):
+                last_kept_secs = saved_secs
+            else:
+                os.remove(path + ".index")  # first: without it, there is no checkpoint
+                for data in self._dir.glob(f"{os.path.basename(path)}.data-*"):
+                    data.unlink()
+
+
+def list_checkpoints(run_dir: os.PathLike) -> List[str]:
+    """Returns the checkpoints of a run without their suffixes, oldest first."""
+    found = (pathlib.Path(run_dir) / CHECKPOINT_DIR).glob("ckpt-*.index")
+    steps = [int(path.stem[len("ckpt-") :]) for path in found]
+    return [
+        str(pathlib.Path(run_dir) / CHECKPOINT_DIR / f"ckpt-{step}")
+        for step in sorted(steps)
+    ]
+
+
+def _checkpoint(parts: dict) -> tf.train.Checkpoint:
+    checkpoint = tf.train.Checkpoint(**parts)
+    checkpoint.save_counter  # noqa: B018 creates it: TensorFlow's own checkpoints have it
+    return checkpoint
+
+
+def _loss_scale(optimizer: keras.optimizers.Optimizer) -> dict:
+    # Part of every checkpoint, so that a run may go on in another precision.
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        scale, count = optimizer.dynamic_scale.value, optimizer.step_counter.value
+    else:
+        scale, count = tf.Variable(INITIAL_LOSS_SCALE), tf.Variable(0, dtype=tf.int32)
+    return {"scale": scale, "n_finite_steps": count}
+
+
+def _remove_half_written(checkpoint_dir: pathlib.Path) -> None:
+    for path in checkpoint_dir.glob("ckpt-*"):
+        if path.name.endswith("_temp"):
+            files.remove(path)
+        elif ".data-" in path.name and not path.with_suffix(".index").is_file():
+            path.unlink()
 
 
 def _by_path(variables: Iterable[keras.Variable]) -> dict:
@@ -184,6 +262,8 @@ def _has_something_else(folder: pathlib.Path) -> bool:
 def _check_same_run(run_dir: pathlib.Path, config: Any, provenance: dict) -> None:
     saved = read_config(run_dir, type(config))
     changes = config_lib.diff(_without_changeable(saved), _without_changeable(config))
+    if saved != config and not changes:
+        logging.info("going on with other options: %s", config_lib.diff(saved, config))
     if changes:
         raise ValueError(
             f"{run_dir} is a run with other options ({changes}); give the same flags "

@@ -272,11 +272,30 @@ class LoopConfig:
         "Arithmetic of the networks; 'auto' is mixed_bfloat16 where the hardware is "
         "fast at it and float32 elsewhere.",
     )
+    strategy: Literal["none", "mirrored", "multi_worker", "tpu"] = option(
+        "none",
+        "Devices: 'none' is one, 'mirrored' all GPUs of this machine, 'multi_worker' "
+        "the machines of TF_CONFIG, 'tpu' that of TPU_NAME (speech2face/distribution).",
+    )
+    accumulate_steps: int = option(
+        1,
+        "Parts in which each device computes its examples of a batch, for small "
+        "memories. Batch normalisation sees a part as it sees a device.",
+    )
+    steps_per_call: int = option(
+        1,
+        "Iterations per call into TensorFlow, at most: more saves the time between "
+        "them, on a TPU above all.",
+    )
+    xla: bool = option(False, "Compile the networks and their gradients with XLA.")
     shuffle_buffer: int = option(
         4096, "Records among which the order of an epoch is drawn."
     )
     save_every: int = option(1000, "Iterations between checkpoints.")
     keep_checkpoints: int = option(3, "Newest checkpoints kept.")
+    keep_every_hours: float = option(
+        0.0, "Of the older checkpoints, keep one in so many hours; 0 for none."
+    )
     summarize_every: int = option(100, "Iterations between summaries.")
     validate_every: int = option(
         5000, "Iterations between passes over the validation split; 0 for none."

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import math
 import pathlib
-from typing import Callable, Dict, List
+from typing import Callable, Dict, List, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +21,20 @@ from speech2face.records import DatasetInfo
 SHARDS_PER_GROUP = 16
 
 ParseFn = Callable[[tf.Tensor, tf.Tensor], Dict[str, tf.Tensor]]
+
+
+class Part(NamedTuple):
+    """What one process takes of every batch.
+
+    Attributes:
+      index: which part, in the order of the examples.
+      n_parts: into how many the batch is divided, one for each process.
+      n_replicas: devices of all processes; each takes as many examples.
+    """
+
+    index: int = 0
+    n_parts: int = 1
+    n_replicas: int = 1
 
 
 def n_iterations(info: DatasetInfo, loop: LoopConfig) -> int:
@@ -41,8 +55,12 @@ def training_batches(
     loop: LoopConfig,
     parse: ParseFn,
     first_step: int = 0,
+    part: Part = Part(),  # noqa: B008 immutable
 ) -> tf.data.Dataset:
     """Returns the batches of iterations `first_step`, `first_step` + 1, ... .
+
+    Every process reads all records and parses those of its part, so the examples of an
+    iteration do not depend on how many processes there are.
 
     Args:
       data_dir: the data set's folder.
@@ -50,17 +68,19 @@ def training_batches(
       loop: batch size, number of epochs, seed, shuffle buffer.
       parse: maps (serialized record, position in the stream int64) to tensors.
       first_step: batches that an earlier run has consumed.
+      part: of this process.
 
     Returns:
-      Dicts of tensors, [loop.batch_size, ...] each; the last, incomplete batch of the
-      last epoch is left out.
+      Dicts of tensors, [loop.batch_size / part.n_replicas, ...] each, one for each
+      replica of this process and iteration; the last, incomplete batch of the last
+      epoch is left out.
     """
     first_example = first_step * loop.batch_size
     stream = _shuffled_records(pathlib.Path(data_dir), info, loop, first_example)
     return (
-        stream.enumerate(start=first_example)
+        _of_part(stream.enumerate(start=first_example), loop.batch_size, part)
         .map(lambda position, record: parse(record, position), tf.data.AUTOTUNE)
-        .batch(loop.batch_size, drop_remainder=True)
+        .batch(loop.batch_size // part.n_replicas, drop_remainder=True)
         .prefetch(tf.data.AUTOTUNE)
     )
 
@@ -119,6 +139,17 @@ def fit_length(waveform: tf.Tensor, n_samples: int) -> tf.Tensor:
     """Tiles a waveform [n] to at least `n_samples` and takes the first (Sec. 3)."""
     n_repeats = -(-n_samples // tf.shape(waveform)[0])
     return tf.ensure_shape(tf.tile(waveform, [n_repeats])[:n_samples], [n_samples])
+
+
+def _of_part(
+    enumerated: tf.data.Dataset, batch_size: int, part: Part
+) -> tf.data.Dataset:
+    n_own = batch_size // part.n_parts
+    if n_own == batch_size:
+        return enumerated
+    return enumerated.filter(
+        lambda position, _: position % batch_size // n_own == part.index
+    )
 
 
 @dataclasses.dataclass(frozen=True)

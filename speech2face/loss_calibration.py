@@ -19,11 +19,11 @@ import tensorflow as tf
 
 from speech2face import checkpoints, decoder_bundle, input_pipeline, records, training
 from speech2face.config import LossConfig, VoiceTrainingConfig
-from speech2face.decoder_bundle import DECODER_DIR, DecoderBundle
+from speech2face.decoder_bundle import DECODER_DIR
 from speech2face.models import voice_encoder
 from speech2face.trainer import Eq1
 
-TERMS = ("decoder_l1", "feature_l2", "distillation")
+TERMS = Eq1.TERMS
 REDUCTIONS = ("sum", "mean")
 
 _ROW = "{:<10}{:<14}{:>12}{:>12}{:>12}{:>14}"
@@ -168,34 +168,6 @@ def calibrate(
     )
 
 
-def gradient_norms(
-    config: LossConfig,
-    decoder: DecoderBundle,
-    raw_feature: tf.Tensor,
-    voice_feature: tf.Tensor,
-) -> Dict[str, np.ndarray]:
-    """Returns |d term / d v_s|_2 of each term of Eq. 1, without its weight.
-
-    Args:
-      config: the reduction and the temperature.
-      decoder: f_dec, f_VGG and the normaliser.
-      raw_feature: [b, d] float32, the recognizer's feature of the true face.
-      voice_feature: v_s [b, d] float32.
-
-    Returns:
-      Term -> [b] float32. The gradient is of each example's own loss, not divided by
-      the size of the batch.
-    """
-    voice_feature = tf.convert_to_tensor(voice_feature)
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch(voice_feature)
-        terms = Eq1(decoder)(config, raw_feature, voice_feature)
-    return {
-        term: tf.norm(tape.gradient(terms[term], voice_feature), axis=-1).numpy()
-        for term in TERMS
-    }
-
-
 def _measure(loss, decoder, raw_feature, voice_feature) -> dict:
     face_feature = decoder.normalizer.normalize(raw_feature)
     measured = {
@@ -204,7 +176,7 @@ def _measure(loss, decoder, raw_feature, voice_feature) -> dict:
     }
     for reduction in REDUCTIONS:
         config = dataclasses.replace(loss, loss_reduction=reduction)
-        norms = gradient_norms(config, decoder, raw_feature, voice_feature)
+        norms = Eq1(decoder).gradient_norms(config, raw_feature, voice_feature)
         measured.update({(reduction, term): norms[term] for term in TERMS})
     return measured
 

@@ -16,6 +16,7 @@ from keras import ops
 
 from speech2face import (
     checkpoints,
+    distribution,
     input_pipeline,
     records,
     training,
@@ -38,11 +39,17 @@ def pretrain_voice_encoder(
     """
     if config.voice_encoder.encoder != "table1":
         raise ValueError("--encoder=speaker_embedding is the teacher; pretrain table1")
+    with distribution.make_strategy(config.loop.strategy).scope():
+        return _pretrain(config, data_dir, run_dir)
+
+
+def _pretrain(config, data_dir, run_dir) -> int:
     info = records.read_dataset_info(data_dir, kind="voice")
     n_steps = input_pipeline.n_iterations(info, config.loop)
     keras.utils.set_random_seed(config.loop.seed)
     trainer = DistillationTrainer(config)
-    checkpoints.prepare_run(run_dir, config, data_dir, {"data_set": info.checksum})
+    if distribution.is_chief():
+        checkpoints.prepare_run(run_dir, config, data_dir, {"data_set": info.checksum})
     parse = input_pipeline.voice_parser(
         info, config.audio, config.augment, config.loop.seed
     )
@@ -59,12 +66,13 @@ class DistillationTrainer(Trainer):
 
     def __init__(self, config: PretrainingConfig):
         """Builds the teacher and a new student."""
+        distribution.check_batch_norm(config.voice_encoder, config.loop)
         names = config.voice_encoder.speaker_embedders
         self._teacher = speaker_encoder.build_embedding(names)
         self._spread = speaker_encoder.spread(names)
         student = transfer.build_student(config.voice_encoder, config.loop.precision)
         optimizer = build_optimizer(config.optimizer, config.loop.precision)
-        super().__init__(student, optimizer, config.loop.batch_size)
+        super().__init__(student, optimizer, config.loop)
 
     def predict(self, batch: Batch) -> tf.Tensor:
         """Returns the student's embedding [b, 256 n], in standard deviations."""

@@ -1,29 +1,48 @@
-"""The training loop: restore -> batches -> step -> summaries / save / validate."""
+"""The training loop: restore -> batches -> steps -> summaries / save / validate."""
 
 import contextlib
-import math
 import os
 import signal
 import threading
-from typing import Callable, Dict, Optional, Tuple
+from typing import Callable, Dict, Iterable, List, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
+from speech2face import distribution
 from speech2face.checkpoints import Checkpointer
 from speech2face.config import LoopConfig
 from speech2face.summaries import Summaries
-from speech2face.trainer import Trainer
+from speech2face.trainer import Terms, Trainer
 
 # step -> named numbers, and a picture [h, w, 3] uint8
 ValidateFn = Callable[[], Tuple[Dict[str, float], Optional[np.ndarray]]]
 
 
+class LossNotFinite(ValueError):
+    """The loss of an iteration is infinite or NaN.
+
+    Attributes:
+      step: the iteration.
+      terms: its terms.
+    """
+
+    def __init__(self, step: int, terms: Dict[str, float]):
+        """Names the iteration."""
+        self.step = step
+        self.terms = terms
+        super().__init__(
+            f"the loss of iteration {step} is not finite; the last checkpoint is "
+            "good: start again with --precision=float32, or with a lower "
+            "--learning_rate in another --run_dir"
+        )
+
+
 def run(
     trainer: Trainer,
-    batches_from: Callable[[int], tf.data.Dataset],
+    batches_from: Callable[[int], Iterable],
     n_steps: int,
     loop: LoopConfig,
     run_dir: os.PathLike,
@@ -32,13 +51,14 @@ def run(
     """Trains up to iteration `n_steps`, from the newest checkpoint if there is one.
 
     A run that is stopped at any moment and started again ends with the same weights
-    as one that was not. SIGTERM and SIGINT finish the iteration, save, and return.
+    as one that was not. SIGTERM and SIGINT finish the call, save, and return; of
+    several processes, all do once one of them gets it. Only the chief writes.
 
     Args:
       trainer: model, optimizer and step.
-      batches_from: the batches from a given iteration on.
+      batches_from: the batches from a given iteration on, distributed.
       n_steps: the iteration to end at.
-      loop: intervals.
+      loop: intervals, and how many steps a call into TensorFlow takes.
       run_dir: the run folder, see `speech2face.checkpoints`.
       validate: measures the model; called every `loop.validate_every` iterations and
         at the end.
@@ -47,43 +67,64 @@ def run(
       The iteration reached: `n_steps` unless stopped by a signal.
 
     Raises:
-      ValueError: the loss is not finite; the last good checkpoint is kept.
+      LossNotFinite: the last good checkpoint is kept.
     """
     checkpointer = Checkpointer(
-        run_dir, trainer.model, trainer.optimizer, loop.keep_checkpoints
+        run_dir,
+        trainer.model,
+        trainer.optimizer,
+        loop.keep_checkpoints,
+        loop.keep_every_hours,
     )
     step = checkpointer.restore_latest()
     if step:
         logging.info("resuming at iteration %d of %d", step, n_steps)
     if step >= n_steps:
         return step
-    averages = _Averages()
+    is_chief = distribution.is_chief()
+    recent = _Recent()
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(_StopSignals())
-        summaries = stack.enter_context(Summaries(run_dir, step))
-        progress = stack.enter_context(tqdm(total=n_steps, initial=step, unit="it"))
-        for batch in batches_from(step):
-            averages.add(trainer.train_step(batch))
-            step += 1
-            progress.update()
-            is_last = step >= n_steps or stop.requested
-            if is_last or step % loop.summarize_every == 0:
-                means = averages.take(step)
+        if is_chief:
+            summaries = stack.enter_context(Summaries(run_dir, step))
+        progress = stack.enter_context(
+            tqdm(total=n_steps, initial=step, unit="it", disable=not is_chief)
+        )
+        batches = iter(batches_from(step))
+        while step < n_steps and not stop.agreed:
+            n = _steps_of_call(step, n_steps, loop)
+            terms, n_stops = trainer.train_steps(
+                batches, tf.constant(n), tf.constant(float(stop.requested))
+            )
+            step += n
+            recent.add(step, terms)
+            progress.update(n)
+            stop.agree(n_stops)
+            is_last = step >= n_steps or stop.agreed
+            is_saved = is_last or step % loop.save_every == 0
+            is_summarized = is_last or step % loop.summarize_every == 0
+            if is_saved or is_summarized:
+                recent.check_finite()
+            if not is_chief:
+                continue
+            if is_summarized:
+                means = recent.take_means()
                 progress.set_postfix_str(f"loss {means['total']:.4g}")
                 summaries.scalars("train", step, means)
             if validate and _is_validation_due(step, n_steps, loop):
-                numbers, faces = validate()
-                summaries.scalars("validation", step, numbers)
-                if faces is not None:
-                    summaries.faces("validation", step, faces)
-            if is_last or step % loop.save_every == 0:
-                averages.check_finite(step)
+                _log_validation(summaries, step, *validate())
+            if is_saved:
                 checkpointer.save(step)  # last: what is saved has been logged
-            if is_last:
-                break
     if step < n_steps:
         logging.warning("stopped and saved at iteration %d of %d", step, n_steps)
     return step
+
+
+def _steps_of_call(step: int, n_steps: int, loop: LoopConfig) -> int:
+    """How many steps to take at once, so that nothing that is due is passed."""
+    intervals = (loop.save_every, loop.summarize_every, loop.validate_every)
+    to_next = [every - step % every for every in intervals if every]
+    return min(loop.steps_per_call, n_steps - step, *to_next)
 
 
 def _is_validation_due(step: int, n_steps: int, loop: LoopConfig) -> bool:
@@ -92,38 +133,57 @@ def _is_validation_due(step: int, n_steps: int, loop: LoopConfig) -> bool:
     return step == n_steps or step % loop.validate_every == 0
 
 
-class _Averages:
-    """Means of the step's numbers since the last summary, kept on the device."""
+def _log_validation(
+    summaries: Summaries,
+    step: int,
+    numbers: Dict[str, float],
+    faces: Optional[np.ndarray],
+) -> None:
+    summaries.scalars("validation", step, numbers)
+    if faces is not None:
+        summaries.faces("validation", step, faces)
+
+
+class _Recent:
+    """The terms of the steps since the last summary, kept on the device."""
 
     def __init__(self):
-        self._sums: Dict[str, tf.Tensor] = {}
-        self._n = 0
+        self._step = 0  # of the last terms
+        self._calls: List[Terms] = []
 
-    def add(self, terms: Dict[str, tf.Tensor]) -> None:
-        for name, value in terms.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-        self._n += 1
+    def add(self, step: int, terms: Terms) -> None:
+        """Takes the terms [n] of the n steps up to `step`."""
+        self._step = step
+        self._calls.append(terms)
 
-    def take(self, step: int) -> Dict[str, float]:
-        self.check_finite(step)
-        means = {name: float(value) / self._n for name, value in self._sums.items()}
-        self._sums, self._n = {}, 0
+    def take_means(self) -> Dict[str, float]:
+        """Returns the mean of each term and starts anew."""
+        means = {name: float(np.mean(self._values(name))) for name in self._calls[0]}
+        self._calls = []
         return means
 
-    def check_finite(self, step: int) -> None:
-        if self._n and not math.isfinite(float(self._sums["total"])):
-            raise ValueError(
-                f"the loss is not finite within the {self._n} iterations up to {step}; "
-                "the last checkpoint is good: start again with a lower "
-                "--learning_rate or --precision=float32 in another --run_dir"
-            )
+    def check_finite(self) -> None:
+        """Raises LossNotFinite for the first step whose loss is not."""
+        totals = self._values("total")
+        bad = np.flatnonzero(~np.isfinite(totals))
+        if bad.size:
+            terms = {name: float(self._values(name)[bad[0]]) for name in self._calls[0]}
+            raise LossNotFinite(self._step - len(totals) + 1 + int(bad[0]), terms)
+
+    def _values(self, name: str) -> np.ndarray:
+        return np.concatenate([terms[name] for terms in self._calls])
 
 
 class _StopSignals:
-    """Turns SIGTERM and SIGINT into a request to stop after the iteration."""
+    """Turns SIGTERM and SIGINT into a request to stop after the call.
+
+    Attributes:
+      requested: by a signal to this process.
+      agreed: all processes stop now.
+    """
 
     def __enter__(self) -> "_StopSignals":
-        self.requested = False
+        self.requested = self.agreed = False
         self._previous = {}
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -133,6 +193,13 @@ class _StopSignals:
     def __exit__(self, *_) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+
+    def agree(self, n_stops: tf.Tensor) -> None:
+        """Decides, as all other processes do, what `n_stops` wishes come to."""
+        if distribution.n_workers() == 1:
+            self.agreed = self.requested  # without waiting for the device
+        else:
+            self.agreed = float(n_stops) > 0
 
     def _request(self, *_) -> None:
         self.requested = True

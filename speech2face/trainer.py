@@ -1,18 +1,23 @@
-"""One iteration of training: losses, gradients, ADAM. No files, no loop.
+"""One iteration of training: losses, gradients, ADAM. No files.
 
 Correct under any `tf.distribute` strategy: each replica divides the sum of its
 examples' losses by the size of the whole batch and the optimizer adds the replicas'
-gradients, so N replicas with batch B/N take the step of one replica with batch B.
+gradients, so N replicas with batch B/N take the step of one replica with batch B. To
+batch normalisation a replica, or a micro-batch of one (`--accumulate_steps`), is a
+batch: each normalises by its own statistics and moves the averages from where the
+iteration before left them; the mean of what they come to is kept (BUILD_NOTES 40).
 """
 
-from typing import Dict, List
+import dataclasses
+from typing import Dict, List, NamedTuple, Tuple
 
 import keras
 import tensorflow as tf
 
-from speech2face import losses, mixing
+from speech2face import distribution, losses, mixing
 from speech2face.config import (
     DecoderTrainingConfig,
+    LoopConfig,
     LossConfig,
     OptimizerConfig,
     VoiceTrainingConfig,
@@ -24,6 +29,24 @@ from speech2face.precision import dtype_policy
 from speech2face.recognizers import Recognizer
 
 Batch = Dict[str, tf.Tensor]
+Terms = Dict[str, tf.Tensor]
+
+
+class _Found(NamedTuple):
+    """What a micro-batch says; of the micro-batches of a replica, the sum.
+
+    Attributes:
+      gradients: of the total's share in the mean over the whole batch.
+      terms: the examples' share in the mean over the whole batch.
+      averages: position in `model.non_trainable_variables` -> what batch normalisation
+        moves it to, divided by the number of micro-batches.
+      seeds: position -> how far the seed of a random layer has advanced.
+    """
+
+    gradients: List[tf.Tensor]
+    terms: Terms
+    averages: Dict[str, tf.Tensor]
+    seeds: Dict[str, tf.Tensor]
 
 
 def build_optimizer(config: OptimizerConfig, precision: str) -> keras.Optimizer:
@@ -55,16 +78,26 @@ class Trainer:
       optimizer: its optimizer, built.
     """
 
-    def __init__(self, model: keras.Model, optimizer: keras.Optimizer, batch_size: int):
-        """Takes the network, its optimizer and the size of the whole batch."""
+    def __init__(
+        self, model: keras.Model, optimizer: keras.Optimizer, loop: LoopConfig
+    ):
+        """Takes a network and an optimizer made in the scope of the strategy.
+
+        Raises:
+          ValueError: the batch cannot be divided among the replicas.
+        """
         self.model = model
         self.optimizer = optimizer
-        self._batch_size = batch_size
+        self._batch_size = loop.batch_size
+        self._n_micro_batches = loop.accumulate_steps
         self._strategy = tf.distribute.get_strategy()
+        distribution.check_batch(loop)
         optimizer.build(model.trainable_variables)
+        if loop.xla and loop.strategy != "tpu":  # which compiles everything
+            self._find = tf.function(self._find, jit_compile=True)
 
-    def losses(self, batch: Batch, training: bool) -> Dict[str, tf.Tensor]:
-        """Returns each loss term and 'total', [b] float32 each."""
+    def losses(self, batch: Batch, training: bool) -> Terms:
+        """Returns 'total' and what else of each example is logged, [b] float32 each."""
         raise NotImplementedError
 
     def predict(self, batch: Batch):
@@ -72,40 +105,143 @@ class Trainer:
         raise NotImplementedError
 
     @tf.function
-    def train_step(self, batch: Batch) -> Dict[str, tf.Tensor]:
+    def train_step(self, batch: Batch) -> Terms:
         """Takes one step; returns the mean of each term over the whole batch."""
+        return self._step(batch)
+
+    @tf.function
+    def train_steps(
+        self, batches: tf.data.Iterator, n_steps: tf.Tensor, stop: tf.Tensor
+    ) -> Tuple[Terms, tf.Tensor]:
+        """Takes steps with the next batches, all within TensorFlow.
+
+        Args:
+          batches: of `distribution.distribute`.
+          n_steps: scalar int32.
+          stop: scalar float32, 1 if this process wishes to stop after these steps.
+
+        Returns:
+          What `train_step` returns, [n_steps] each; how many processes wish to stop,
+          each counted once for each of its replicas.
+        """
+        rows = tf.TensorArray(tf.float32, n_steps, element_shape=[None])
+        names = []
+        for index in tf.range(n_steps):
+            terms = self._step(next(batches))
+            names[:] = terms  # known once this has been traced
+            rows = rows.write(index, tf.stack(list(terms.values())))
+        columns = tf.unstack(rows.stack(), len(names), axis=1)
+        wishes = self._strategy.run(tf.identity, (stop,))
+        n_stops = self._strategy.reduce("SUM", wishes, axis=None)
+        return dict(zip(names, columns)), n_stops
+
+    @tf.function
+    def evaluate_step(self, batch: Batch) -> Terms:
+        """Returns the terms of each example without learning from them."""
+        return self._on_each_replica(lambda b: self.losses(b, training=False), batch)
+
+    @tf.function
+    def predict_step(self, batch: Batch):
+        """Returns the model's outputs for a batch (what it takes of it)."""
+        return self._on_each_replica(self.predict, batch)
+
+    def _on_each_replica(self, function, batch: Batch):
+        # All replicas of this process do the same; no other process takes part.
+        results = self._strategy.run(function, (batch,))
+        return tf.nest.map_structure(
+            lambda value: self._strategy.experimental_local_results(value)[0], results
+        )
+
+    def _step(self, batch: Batch) -> Terms:
         terms = self._strategy.run(self._replica_step, (batch,))
         return {
             name: self._strategy.reduce("SUM", value, axis=None)
             for name, value in terms.items()
         }
 
-    @tf.function
-    def evaluate_step(self, batch: Batch) -> Dict[str, tf.Tensor]:
-        """Returns the terms of each example without learning from them."""
-        return self.losses(batch, training=False)
+    def _replica_step(self, batch: Batch) -> Terms:
+        replica = tf.distribute.get_replica_context()
+        first_part = replica.replica_id_in_sync_group * self._n_micro_batches
+        found = self._find(batch, tf.cast(first_part, tf.int32))
+        self._assign(found)
+        gradients = found.gradients
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            gradients = _agree_on_overflow(gradients)
+        self.optimizer.apply(gradients, self.model.trainable_variables)
+        return found.terms
 
-    @tf.function
-    def predict_step(self, batch: Batch):
-        """Returns the model's outputs for a batch (what it takes of it)."""
-        return self.predict(batch)
+    def _find(self, batch: Batch, first_part: tf.Tensor) -> _Found:
+        """What the examples of a replica say, in one or several micro-batches."""
+        if self._n_micro_batches == 1:
+            return self._find_in_part(batch, first_part)
+        parts = {
+            name: tf.reshape(value, [self._n_micro_batches, -1, *value.shape[1:]])
+            for name, value in batch.items()
+        }
+        sums = self._find_in_part({n: v[0] for n, v in parts.items()}, first_part)
+        for index in tf.range(1, self._n_micro_batches):  # one after the other
+            found = self._find_in_part(
+                {n: v[index] for n, v in parts.items()}, first_part + index
+            )
+            sums = tf.nest.map_structure(tf.add, sums, found)
+        return sums
 
-    def _replica_step(self, batch: Batch) -> Dict[str, tf.Tensor]:
-        with tf.GradientTape() as tape:
+    def _find_in_part(self, batch: Batch, part: tf.Tensor) -> _Found:
+        """Differentiates; what layers assign meanwhile is returned, not assigned."""
+        state = dict(enumerate(self.model.non_trainable_variables))
+        seeds = {  # no two parts of a batch draw the same
+            index: v.value + tf.cast([part, 0], v.value.dtype)
+            for index, v in state.items()
+            if v.path.startswith("seed_generator")
+        }
+        mapping = [(state[index], seed) for index, seed in seeds.items()]
+        with keras.StatelessScope(mapping) as scope, tf.GradientTape() as tape:
             terms = self.losses(batch, training=True)
             means = {
                 name: tf.reduce_sum(value) / self._batch_size
                 for name, value in terms.items()
             }
             scaled_loss = self.optimizer.scale_loss(means["total"])
-        variables: List[keras.Variable] = self.model.trainable_variables
-        gradients = tape.gradient(scaled_loss, [v.value for v in variables])
-        self.optimizer.apply(gradients, variables)
-        return means
+        new = {index: scope.get_current_value(v) for index, v in state.items()}
+        return _Found(
+            tape.gradient(
+                scaled_loss, [v.value for v in self.model.trainable_variables]
+            ),
+            means,
+            averages={
+                str(index): value / self._n_micro_batches
+                for index, value in new.items()
+                if value is not None and index not in seeds
+            },
+            seeds={str(index): new[index] - seed for index, seed in seeds.items()},
+        )
+
+    def _assign(self, found: _Found) -> None:
+        variables = self.model.non_trainable_variables
+        averages = tf.distribute.get_replica_context().all_reduce(
+            "MEAN", found.averages
+        )
+        for index, value in averages.items():
+            variables[int(index)].value.assign(value)
+        for index, advance in found.seeds.items():
+            variables[int(index)].value.assign_add(advance)
+
+
+def _agree_on_overflow(gradients: List[tf.Tensor]) -> List[tf.Tensor]:
+    """Makes the gradients of all replicas not finite if those of one are not.
+
+    Keras asks one replica only whether the step shall be left out.
+    """
+    # 0, or NaN where there is an infinity or NaN
+    nothing = tf.add_n([tf.reduce_sum(g * 0.0) for g in gradients])
+    nothing = tf.distribute.get_replica_context().all_reduce("SUM", nothing)
+    return [gradients[0] + nothing, *gradients[1:]]
 
 
 class Eq1:
     """Eq. 1 of v_s against the true face, both fed through a frozen face decoder."""
+
+    TERMS = ("decoder_l1", "feature_l2", "distillation")
 
     def __init__(self, decoder: DecoderBundle):
         """Takes f_dec, f_VGG and the normaliser from `decoder`."""
@@ -138,6 +274,30 @@ class Eq1:
             **images,
         )
 
+    def gradient_norms(
+        self, config: LossConfig, raw_feature: tf.Tensor, voice_feature: tf.Tensor
+    ) -> Terms:
+        """Returns |d term / d v_s|_2 of each example for the `TERMS`, unweighted.
+
+        Args:
+          config: temperature and reduction.
+          raw_feature: [b, d] float32, the recognizer's feature of the true face.
+          voice_feature: v_s [b, d] float32; takes no gradient from this.
+
+        Returns:
+          Term -> [b] float32. The gradient is of each example's own loss, not divided
+          by the size of the batch.
+        """
+        config = dataclasses.replace(config, pixel_weight=0.0, contrastive_weight=0.0)
+        voice_feature = tf.stop_gradient(voice_feature)
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(voice_feature)
+            terms = self(config, raw_feature, voice_feature)
+        return {
+            name: tf.norm(tape.gradient(terms[name], voice_feature), axis=-1)
+            for name in self.TERMS
+        }
+
 
 class VoiceTrainer(Trainer):
     """Trains the voice encoder against a frozen face decoder (Sec. 3, Eq. 1)."""
@@ -151,19 +311,20 @@ class VoiceTrainer(Trainer):
             decoder.recognizer.feature_dim,
             dtype_policy(config.loop.precision),
         )
+        distribution.check_batch_norm(config.voice_encoder, config.loop)
         if config.optimizer.last_layer_only:
             voice_encoder.freeze_all_but_last(model)
         if config.voice_encoder.encoder == "speaker_embedding":
             self._head = speaker_encoder.head_part(model)
         optimizer = build_optimizer(config.optimizer, config.loop.precision)
-        super().__init__(model, optimizer, config.loop.batch_size)
+        super().__init__(model, optimizer, config.loop)
 
     def predict(self, batch: Batch) -> tf.Tensor:
         """Returns v_s [b, d] of waveform [b, n]."""
         return self.model(batch["waveform"], training=False)
 
-    def losses(self, batch: Batch, training: bool) -> Dict[str, tf.Tensor]:
-        """Returns the terms of Eq. 1.
+    def losses(self, batch: Batch, training: bool) -> Terms:
+        """Returns the terms of Eq. 1, in training with their gradients' norms.
 
         Args:
           batch: waveform [b, n] float32, or what the pretrained part of the encoder
@@ -174,7 +335,12 @@ class VoiceTrainer(Trainer):
             voice_feature = self._head(batch["embedding"], training=training)
         else:
             voice_feature = self.model(batch["waveform"], training=training)
-        return self._eq_1(self._config.loss, batch["face_feature"], voice_feature)
+        arguments = self._config.loss, batch["face_feature"], voice_feature
+        terms = self._eq_1(*arguments)
+        if training:
+            for name, norms in self._eq_1.gradient_norms(*arguments).items():
+                terms[f"gradient/{name}"] = norms
+        return terms
 
 
 class DecoderTrainer(Trainer):
@@ -194,14 +360,14 @@ class DecoderTrainer(Trainer):
         self._normalizer = normalizer
         self._recognizer = recognizer
         optimizer = build_optimizer(config.optimizer, config.loop.precision)
-        super().__init__(model, optimizer, config.loop.batch_size)
+        super().__init__(model, optimizer, config.loop)
 
     def predict(self, batch: Batch) -> Dict[str, tf.Tensor]:
         """Returns the decoder's outputs for face_feature [b, d], raw."""
         feature = self._normalizer.normalize(batch["face_feature"])
         return self.model(feature, training=False)
 
-    def losses(self, batch: Batch, training: bool) -> Dict[str, tf.Tensor]:
+    def losses(self, batch: Batch, training: bool) -> Terms:
         """Returns the decoder's loss terms.
 
         Args:

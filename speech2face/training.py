@@ -10,6 +10,7 @@ import tensorflow as tf
 from speech2face import (
     checkpoints,
     decoder_bundle,
+    distribution,
     frozen_embeddings,
     input_pipeline,
     landmark_regression,
@@ -42,6 +43,11 @@ def train_voice_encoder(
       FileNotFoundError: data set or decoder are not there.
       ValueError: they do not fit together, are damaged, or `run_dir` is another run.
     """
+    with distribution.make_strategy(config.loop.strategy).scope():
+        return _train_voice_encoder(config, data_dir, decoder_dir, run_dir, init_dir)
+
+
+def _train_voice_encoder(config, data_dir, decoder_dir, run_dir, init_dir) -> int:
     info = records.read_dataset_info(data_dir, kind="voice")
     decoder = decoder_bundle.load(decoder_dir)
     check_same_recognizer(info, decoder.recognizer, data_dir, decoder_dir)
@@ -52,8 +58,9 @@ def train_voice_encoder(
         transfer.start_from(init_dir, trainer.model)
     decoder_checksum = decoder.checksum()
     provenance = {"data_set": info.checksum, "face_decoder": decoder_checksum}
-    checkpoints.prepare_run(run_dir, config, data_dir, provenance)
-    decoder.save(pathlib.Path(run_dir) / DECODER_DIR)
+    if distribution.is_chief():
+        checkpoints.prepare_run(run_dir, config, data_dir, provenance)
+        decoder.save(pathlib.Path(run_dir) / DECODER_DIR)
     parse = input_pipeline.voice_parser(
         info, config.audio, config.augment, config.loop.seed
     )
@@ -83,6 +90,11 @@ def train_face_decoder(
     Raises:
       FileNotFoundError, ValueError: as `train_voice_encoder`.
     """
+    with distribution.make_strategy(config.loop.strategy).scope():
+        return _train_face_decoder(config, data_dir, run_dir, vgg_face_weights)
+
+
+def _train_face_decoder(config, data_dir, run_dir, vgg_face_weights) -> int:
     info = records.read_dataset_info(data_dir, kind="face")
     recognizer = recognizers.load_recognizer(info.recognizer.name, vgg_face_weights)
     if recognizer.checksum != info.recognizer.checksum:
@@ -100,7 +112,8 @@ def train_face_decoder(
         dtype_policy(config.loop.precision),
     )
     trainer = DecoderTrainer(config, model, normalizer, recognizer)
-    checkpoints.prepare_run(run_dir, config, data_dir, {"data_set": info.checksum})
+    if distribution.is_chief():
+        checkpoints.prepare_run(run_dir, config, data_dir, {"data_set": info.checksum})
     validate = None
     if config.loop.validate_every and validation.SPLIT in info.splits:
         validate = validation.DecoderValidator(data_dir, info, config, trainer)
@@ -123,7 +136,8 @@ def train_face_decoder(
         ),
         recognizer=info.recognizer,
     )
-    bundle.save(pathlib.Path(run_dir) / DECODER_DIR)
+    if distribution.is_chief():
+        bundle.save(pathlib.Path(run_dir) / DECODER_DIR)
     return step
 
 
@@ -131,7 +145,11 @@ def run_loop(trainer, parse, n_steps, loop, data_dir, info, run_dir, validate) -
     """Runs `train_loop.run` over a data set; names the record if one is damaged."""
 
     def batches_from(first_step):
-        return input_pipeline.training_batches(data_dir, info, loop, parse, first_step)
+        return distribution.distribute(
+            lambda part: input_pipeline.training_batches(
+                data_dir, info, loop, parse, first_step, part
+            )
+        )
 
     try:
         return train_loop.run(trainer, batches_from, n_steps, loop, run_dir, validate)

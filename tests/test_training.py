@@ -118,17 +118,17 @@ def whole_run(folders):
 
 def test_a_resumed_run_is_bit_identical(folders, whole_run, monkeypatch):
     run_dir = folders / "interrupted"
-    step = trainer.VoiceTrainer.train_step
+    steps = trainer.VoiceTrainer.train_steps
     n_calls = 0
 
-    def failing(self, batch):
+    def failing(self, *arguments):
         nonlocal n_calls
         n_calls += 1
         if n_calls in (5, 12):  # the power fails, twice, between checkpoints
             raise KeyboardInterrupt
-        return step(self, batch)
+        return steps(self, *arguments)
 
-    monkeypatch.setattr(trainer.VoiceTrainer, "train_step", failing)
+    monkeypatch.setattr(trainer.VoiceTrainer, "train_steps", failing)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             train(folders, run_dir, tiny_config())
@@ -202,16 +202,17 @@ def test_a_corrupt_checkpoint_falls_back_to_the_one_before(folders, whole_run, c
 
 def test_not_finite_stops_and_keeps_the_last_checkpoint(folders, monkeypatch):
     run_dir = folders / "nan"
-    step = trainer.VoiceTrainer.train_step
+    steps = trainer.VoiceTrainer.train_steps
     calls = []
 
-    def diverging(self, batch):
+    def diverging(self, *arguments):
         calls.append(1)
-        terms = step(self, batch)
-        return {**terms, "total": terms["total"] * (np.nan if len(calls) > 7 else 1)}
+        terms, n_stops = steps(self, *arguments)
+        factor = np.nan if len(calls) > 7 else 1.0
+        return {**terms, "total": terms["total"] * factor}, n_stops
 
-    monkeypatch.setattr(trainer.VoiceTrainer, "train_step", diverging)
-    with pytest.raises(ValueError, match="loss is not finite"):
+    monkeypatch.setattr(trainer.VoiceTrainer, "train_steps", diverging)
+    with pytest.raises(ValueError, match="loss of iteration 8 is not finite"):
         train(folders, run_dir, tiny_config())
     newest = tf.train.latest_checkpoint(str(run_dir / "checkpoints"))
     assert newest.endswith("-6")

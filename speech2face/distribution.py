@@ -1,0 +1,139 @@
+"""Which devices train: the `tf.distribute` strategy of `--strategy`.
+
+    none          one device, the first GPU if there is one
+    mirrored      all GPUs of this machine, or all of its (logical) CPU devices
+    multi_worker  several machines, each started with the same command and a TF_CONFIG
+    tpu           the TPU that TPU_NAME names
+
+There is one code path. A model is built and trained within the strategy's scope, each
+replica takes `batch_size` / replicas examples of the same global batch
+(`input_pipeline.training_batches`), and `trainer.Trainer` adds up what they found.
+"""
+
+import json
+import os
+from typing import Callable, Dict, Iterable
+
+import tensorflow as tf
+
+from speech2face.config import LoopConfig, VoiceEncoderConfig
+from speech2face.input_pipeline import Part
+
+
+def make_strategy(name: str) -> tf.distribute.Strategy:
+    """Returns the strategy `name`; for 'multi_worker' it waits for all workers.
+
+    TensorFlow must not have computed anything yet if it is 'multi_worker'.
+
+    Raises:
+      ValueError: this machine cannot do that.
+    """
+    if name == "mirrored":
+        return _mirrored()
+    if name == "multi_worker":
+        _check_tf_config()
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if name == "tpu":
+        return tf.distribute.TPUStrategy(_connect_to_tpu())
+    return tf.distribute.get_strategy()
+
+
+def check_batch(loop: LoopConfig) -> None:
+    """Raises ValueError if a batch cannot be divided among replicas and their parts."""
+    n_replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    n_parts = n_replicas * loop.accumulate_steps
+    if n_parts < 1 or loop.batch_size % n_parts:
+        raise ValueError(
+            f"--batch_size={loop.batch_size} cannot be divided among {n_replicas} "
+            f"devices and --accumulate_steps={loop.accumulate_steps}; give a multiple "
+            "of their product"
+        )
+
+
+def check_batch_norm(encoder: VoiceEncoderConfig, loop: LoopConfig) -> None:
+    """Raises ValueError if statistics over all replicas would be needed in mid-air.
+
+    Replicas cannot wait for one another within a compiled function or a loop.
+    """
+    n_replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    nested = loop.accumulate_steps > 1 or (loop.xla and loop.strategy != "tpu")
+    if encoder.global_batch_norm and n_replicas > 1 and nested:
+        raise ValueError(
+            "--global_batch_norm on several devices goes neither with --xla nor with "
+            "--accumulate_steps; leave one of them out"
+        )
+
+
+def is_chief() -> bool:
+    """Whether this process is the one that writes the run folder and validates."""
+    if n_workers() == 1:
+        return True
+    resolver = tf.distribute.get_strategy().cluster_resolver
+    first = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
+    return (resolver.task_type, resolver.task_id) == (first, 0)
+
+
+def n_workers() -> int:
+    """Returns how many processes train together."""
+    strategy = tf.distribute.get_strategy()
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return 1
+    cluster = strategy.cluster_resolver.cluster_spec()
+    return sum(cluster.num_tasks(job) for job in cluster.jobs if job != "evaluator")
+
+
+def distribute(batches: Callable[[Part], tf.data.Dataset]) -> Iterable:
+    """Gives each replica of the strategy its part of every batch, without strings.
+
+    Args:
+      batches: part -> what `input_pipeline.training_batches` makes of it.
+    """
+
+    def of_this_process(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        part = Part(
+            context.input_pipeline_id,
+            context.num_input_pipelines,
+            context.num_replicas_in_sync,
+        )
+        return batches(part).map(_numbers)  # a TPU takes no strings
+
+    strategy = tf.distribute.get_strategy()
+    return strategy.distribute_datasets_from_function(of_this_process)
+
+
+def _numbers(batch: Dict[str, tf.Tensor]) -> Dict[str, tf.Tensor]:
+    return {name: value for name, value in batch.items() if value.dtype != tf.string}
+
+
+def _mirrored() -> tf.distribute.Strategy:
+    gpus = tf.config.list_logical_devices("GPU")
+    if gpus:
+        return tf.distribute.MirroredStrategy([device.name for device in gpus])
+    cpus = tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy(
+        [device.name for device in cpus],
+        # What TensorFlow would take here allows one number of devices a process.
+        cross_device_ops=tf.distribute.ReductionToOneDevice(),
+    )
+
+
+def _check_tf_config() -> None:
+    try:
+        cluster = json.loads(os.environ["TF_CONFIG"])
+        cluster["cluster"], cluster["task"]["type"], cluster["task"]["index"]
+    except (KeyError, TypeError, json.JSONDecodeError):
+        raise ValueError(
+            "--strategy=multi_worker needs the environment variable TF_CONFIG: "
+            '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
+            '"task": {"type": "worker", "index": 0}}'
+        ) from None
+
+
+def _connect_to_tpu() -> tf.distribute.cluster_resolver.TPUClusterResolver:
+    try:
+        return tf.distribute.cluster_resolver.TPUClusterResolver.connect()
+    except (ValueError, tf.errors.OpError) as error:
+        raise ValueError(
+            f"--strategy=tpu found no TPU ({error}); set TPU_NAME, or TPU_NAME=local "
+            "on a TPU machine"
+        ) from None
