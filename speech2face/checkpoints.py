@@ -147,9 +147,11 @@ class Checkpointer:
             self._remove_old()
         except (OSError, tf.errors.OpError) as error:
             _remove_half_written(self._dir)
+            # TensorFlow names the operation and a temporary file around the reason.
+            reason = str(error).split("; ")[-1].split(" [Op:")[0]
             raise OSError(
-                f"cannot save to {self._dir}: {getattr(error, 'message', error)}; free "
-                "some space and start again: the run resumes where it last saved"
+                f"cannot save to {self._dir}: {reason}; free some space and start "
+                "again: the run resumes where it last saved"
             ) from None
 
     def restore_latest(self, required: bool = False) -> int:
@@ -165,7 +167,7 @@ class Checkpointer:
         for path in paths:
             try:
                 self._restore(path)
-                return int(self._step)
+                return int(self._step.numpy())
             except (tf.errors.OpError, IndexError, ValueError, AssertionError) as error:
                 reason = str(error).splitlines()[0]
                 logging.warning("cannot restore %s: %s", path, reason)
@@ -228,7 +230,7 @@ def _loss_scale(optimizer: keras.optimizers.Optimizer) -> dict:
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         scale, count = optimizer.dynamic_scale.value, optimizer.step_counter.value
     else:
-        scale, count = tf.Variable(INITIAL_LOSS_SCALE), tf.Variable(0, dtype=tf.int32)
+        scale, count = tf.Variable(INITIAL_LOSS_SCALE), tf.Variable(0, dtype=tf.int64)
     return {"scale": scale, "n_finite_steps": count}
 
 

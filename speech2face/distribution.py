@@ -12,7 +12,7 @@ replica takes `batch_size` / replicas examples of the same global batch
 
 import json
 import os
-from typing import Callable, Dict, Iterable
+from typing import Callable, Dict, Iterable, Sequence
 
 import tensorflow as tf
 
@@ -29,13 +29,24 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
       ValueError: this machine cannot do that.
     """
     if name == "mirrored":
-        return _mirrored()
+        gpus = tf.config.list_logical_devices("GPU")
+        return mirrored(gpus or tf.config.list_logical_devices("CPU"))
     if name == "multi_worker":
         _check_tf_config()
         return tf.distribute.MultiWorkerMirroredStrategy()
     if name == "tpu":
         return tf.distribute.TPUStrategy(_connect_to_tpu())
     return tf.distribute.get_strategy()
+
+
+def mirrored(devices: Sequence[tf.config.LogicalDevice]) -> tf.distribute.Strategy:
+    """Returns the strategy of these devices of one machine, all of one kind."""
+    reduction = None  # TensorFlow's choice
+    if devices[0].device_type == "CPU":
+        # What it would choose allows one number of devices in a process.
+        reduction = tf.distribute.ReductionToOneDevice()
+    names = [device.name for device in devices]
+    return tf.distribute.MirroredStrategy(names, cross_device_ops=reduction)
 
 
 def check_batch(loop: LoopConfig) -> None:
@@ -103,18 +114,6 @@ def distribute(batches: Callable[[Part], tf.data.Dataset]) -> Iterable:
 
 def _numbers(batch: Dict[str, tf.Tensor]) -> Dict[str, tf.Tensor]:
     return {name: value for name, value in batch.items() if value.dtype != tf.string}
-
-
-def _mirrored() -> tf.distribute.Strategy:
-    gpus = tf.config.list_logical_devices("GPU")
-    if gpus:
-        return tf.distribute.MirroredStrategy([device.name for device in gpus])
-    cpus = tf.config.list_logical_devices("CPU")
-    return tf.distribute.MirroredStrategy(
-        [device.name for device in cpus],
-        # What TensorFlow would take here allows one number of devices a process.
-        cross_device_ops=tf.distribute.ReductionToOneDevice(),
-    )
 
 
 def _check_tf_config() -> None:

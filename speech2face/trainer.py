@@ -218,11 +218,10 @@ class Trainer:
 
     def _assign(self, found: _Found) -> None:
         variables = self.model.non_trainable_variables
-        averages = tf.distribute.get_replica_context().all_reduce(
-            "MEAN", found.averages
-        )
-        for index, value in averages.items():
-            variables[int(index)].value.assign(value)
+        if found.averages:
+            replica = tf.distribute.get_replica_context()
+            for index, value in replica.all_reduce("MEAN", found.averages).items():
+                variables[int(index)].value.assign(value)
         for index, advance in found.seeds.items():
             variables[int(index)].value.assign_add(advance)
 
@@ -232,8 +231,8 @@ def _agree_on_overflow(gradients: List[tf.Tensor]) -> List[tf.Tensor]:
 
     Keras asks one replica only whether the step shall be left out.
     """
-    # 0, or NaN where there is an infinity or NaN
-    nothing = tf.add_n([tf.reduce_sum(g * 0.0) for g in gradients])
+    are_finite = [tf.reduce_all(tf.math.is_finite(g)) for g in gradients]
+    nothing = tf.where(tf.reduce_all(are_finite), 0.0, float("nan"))
     nothing = tf.distribute.get_replica_context().all_reduce("SUM", nothing)
     return [gradients[0] + nothing, *gradients[1:]]
 

@@ -377,19 +377,53 @@ def test_train_face_decoder_writes_a_decoder_with_prototypes(tmp_path, monkeypat
     assert "texture" in log[0] and "landmarks" in log[0]
 
 
-def test_save_on_a_full_disk_is_one_clear_line(folders, tmp_path, monkeypatch):
-    config = tiny_config()
-    voice_trainer = trainer.VoiceTrainer(config, make_decoder())
-    checkpointer = checkpoints.Checkpointer(
-        tmp_path, voice_trainer.model, voice_trainer.optimizer
-    )
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of its own with room for two checkpoints."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("only root may make a small disk")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
 
-    def full(*_, **__):
-        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
-    monkeypatch.setattr(tf.train.CheckpointManager, "save", full)
+def test_a_full_disk_is_one_clear_line_and_earlier_checkpoints_stay(small_disk):
+    model = keras.Sequential([keras.Input([1000]), keras.layers.Dense(100)])
+    optimizer = keras.optimizers.SGD()
+    optimizer.build(model.trainable_variables)
+    kernel = model.layers[0].kernel
+    checkpointer = checkpoints.Checkpointer(small_disk, model, optimizer, keep=9)
+    checkpointer.save(1)
+    kernel.assign(np.ones(kernel.shape))
+    checkpointer.save(2)
+    before = sorted(path.name for path in (small_disk / "checkpoints").iterdir())
     with pytest.raises(OSError, match="No space left on device; free some space"):
-        checkpointer.save(1)
+        checkpointer.save(3)
+    after = sorted(path.name for path in (small_disk / "checkpoints").iterdir())
+    assert before == after
+    kernel.assign(np.zeros(kernel.shape))
+    assert checkpointer.restore_latest() == 2 and kernel.numpy().all()
+
+
+def test_checkpoints_are_kept_by_count_and_by_age(tmp_path):
+    model = keras.Sequential([keras.Input([2]), keras.layers.Dense(1)])
+    optimizer = keras.optimizers.SGD()
+    optimizer.build(model.trainable_variables)
+    checkpointer = checkpoints.Checkpointer(
+        tmp_path, model, optimizer, keep=2, keep_every_hours=1.0
+    )
+    hours = [0.0, 0.4, 0.9, 1.1, 1.5, 2.2, -50.0, -49.9, 3.0, 3.1]  # clocks jump
+    for step, hour in enumerate(hours, start=1):
+        checkpointer.save(step)
+        saved = tmp_path / f"checkpoints/ckpt-{step}.index"
+        os.utime(saved, (1e9 + 3600 * hour, 1e9 + 3600 * hour))
+    steps = [int(p.split("-")[-1]) for p in checkpoints.list_checkpoints(tmp_path)]
+    assert steps == [1, 4, 6, 7, 9, 10]
+    assert checkpointer.restore_latest() == 10
+    data = [path.name for path in (tmp_path / "checkpoints").glob("*.data-*")]
+    assert len(data) == len(steps), "no data without its index"
 
 
 def test_run_json_names_what_decides_the_result(whole_run, folders):

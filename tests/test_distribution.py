@@ -1,0 +1,114 @@
+"""Several devices, parts of a batch, XLA and half precision: one and the same step."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import replica_runs
+import tensorflow as tf
+from replica_runs import BATCH, N_STEPS, RUNS
+
+from speech2face import distribution, trainer
+from speech2face.config import LoopConfig, OptimizerConfig, VoiceEncoderConfig
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("replicas")
+    script = pathlib.Path(replica_runs.__file__)
+    command = [sys.executable, str(script), str(folder)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    process = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert process.returncode == 0, process.stderr[-3000:]
+    return {name: dict(np.load(folder / f"{name}.npz")) for name in RUNS}
+
+
+def assert_same(one, two, atol):
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        np.testing.assert_allclose(value, two[name], rtol=0, atol=atol, err_msg=name)
+
+
+# Float32 sums in another order differ by some 1e-7; the weights moved by 1e-2 a step.
+@pytest.mark.parametrize(
+    "one, two, atol",
+    [
+        ("plain", "plain_on_4", 5e-6),
+        ("plain", "plain_in_4_parts", 5e-6),
+        ("norm", "norm_in_one_call", 0),
+        ("norm", "norm_in_xla", 5e-6),
+        ("norm", "norm_on_8_then_1", 5e-6),
+        ("own_norm_on_4", "own_norm_in_4_parts", 5e-6),
+        ("own_norm_on_4", "own_norm_on_2_in_2_parts_in_xla", 5e-6),
+        ("plain", "single_then_half_then_single", 0.05),
+    ],
+)
+def test_they_come_to_the_same(runs, one, two, atol):
+    assert_same(runs[one], runs[two], atol)
+
+
+def test_replicas_hold_the_same_values(runs):
+    assert all(run["are_equal"] for run in runs.values())
+
+
+def test_each_part_has_its_own_statistics_and_their_mean_is_kept(runs):
+    """Against one tape over a batch whose four parts go through the network alone."""
+    keras.utils.set_random_seed(0)
+    model = replica_runs.small_model("own")
+    optimizer = trainer.build_optimizer(OptimizerConfig(learning_rate=0.01), "float32")
+    moving = model.get_layer("norm").non_trainable_variables
+    totals = []
+    for x, y in zip(*replica_runs.examples()):
+        before, after, total = [v.numpy() for v in moving], [], 0.0
+        with tf.GradientTape() as tape:
+            for part_x, part_y in zip(np.split(x, 4), np.split(y, 4)):
+                error = tf.reduce_mean((model(part_x, training=True) - part_y) ** 2, -1)
+                total += tf.reduce_sum(error) / BATCH
+                after.append([v.numpy() for v in moving])
+                for variable, value in zip(moving, before):
+                    variable.assign(value)
+        gradients = tape.gradient(total, [v.value for v in model.trainable_variables])
+        optimizer.apply(gradients, model.trainable_variables)
+        for variable, values in zip(moving, zip(*after)):
+            variable.assign(np.mean(values, axis=0))
+        totals.append(float(total))
+    run = runs["own_norm_on_4"]
+    np.testing.assert_allclose(run["total"], totals, rtol=1e-5)
+    for variable in model.variables:
+        name = next(
+            n for n in run if n.endswith("/".join(variable.path.split("/")[-2:]))
+        )
+        np.testing.assert_allclose(variable.numpy(), run[name], atol=5e-6, err_msg=name)
+    assert np.abs(run["total"] - runs["norm"]["total"]).max() > 0.1
+
+
+def test_an_overflow_on_one_device_leaves_the_step_out_on_all(runs):
+    one, two = runs["half"], runs["half_on_2"]
+    assert one["iterations"] == two["iterations"] == N_STEPS - 1
+    assert one["loss_scale"] == two["loss_scale"] == 2.0**13
+    assert_same(one, two, 2e-3)  # float16 has 3 digits
+
+
+def test_devices_drop_different_units(runs):
+    dropped = runs["dropout_on_2"]
+    seed = next(value for name, value in dropped.items() if "seed" in name)
+    assert seed[1] == N_STEPS  # each step draws anew
+    assert dropped["are_equal"]
+
+
+def test_what_cannot_be_divided_is_refused():
+    with pytest.raises(ValueError, match="batch_size=8 cannot be divided among 1 dev"):
+        distribution.check_batch(LoopConfig(accumulate_steps=3))
+    with pytest.raises(ValueError, match="needs the environment variable TF_CONFIG"):
+        distribution.make_strategy("multi_worker")
+    with pytest.raises(ValueError, match="--strategy=tpu found no TPU"):
+        distribution.make_strategy("tpu")
+    own = VoiceEncoderConfig(global_batch_norm=True)
+    distribution.check_batch_norm(own, LoopConfig(xla=True))  # one device: no matter
+    cpu = tf.config.list_logical_devices("CPU")[:1]
+    with distribution.mirrored(cpu).scope():
+        assert distribution.is_chief() and distribution.n_workers() == 1
