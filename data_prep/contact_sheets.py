@@ -66,7 +66,7 @@ def _rejected(work: WorkFolder) -> Dict[str, tuple]:
     """A few readable photographs for each reason."""
     pages: Dict[str, tuple] = {}
     for index, clips in work.chunks():
-        rejections = {r.clip_id: r for r in work.load(index).rejections}
+        rejections = {r.clip_id: r for r in work.summary(index).rejections}
         for clip in clips:
             rejection = rejections.get(clip.clip_id)
             if rejection is None:

@@ -12,7 +12,7 @@ import tensorflow as tf
 import tqdm
 
 from data_prep.manifest import SPLITS
-from data_prep.work_folder import ChunkResult, WorkFolder
+from data_prep.work_folder import ChunkSummary, WorkFolder
 from speech2face import files, records
 
 SHARD_BYTES = 256_000_000
@@ -69,8 +69,8 @@ def write_dataset(
 def require_records(output_dir: str, work: WorkFolder) -> None:
     """Raises a ValueError with all reasons if no clip gave a record."""
     n_rejected = collections.Counter()
-    for chunk in map(work.load, sorted(work.done())):
-        if chunk.records:
+    for chunk in map(work.summary, sorted(work.done())):
+        if chunk.record_bytes:
             return
         n_rejected.update(rejection.reason for rejection in chunk.rejections)
     reasons = ", ".join(f"{reason} {n}" for reason, n in n_rejected.most_common())
@@ -107,7 +107,9 @@ def write_report(
     writer.writerow(["clip_id", "stage", "reason", "detail"])
     for r in sorted(rejections, key=lambda r: r.clip_id):
         writer.writerow([r.clip_id, r.stage, r.reason, r.detail])
-    files.write_atomically(folder / "quarantine.csv", text.getvalue().encode())
+    # A file's name, in a detail, may be no text.
+    content = text.getvalue().encode(errors="backslashreplace")
+    files.write_atomically(folder / "quarantine.csv", content)
     content = json.dumps(report, indent=1) + "\n"
     files.write_atomically(folder / "report.json", content.encode())
     return report
@@ -117,20 +119,18 @@ class _Chunks:
     """The finished chunks of a job, read one at a time, and the size of each record."""
 
     def __init__(self, works: Sequence[WorkFolder]):
-        self._places = [(work, i) for work in works for i in sorted(work.done())]
+        self._places = collections.defaultdict(list)  # split -> (work, chunk)
         self.sizes = collections.defaultdict(list)
         self.recognizer: Dict[str, Any] = {}
-        for chunk in self:
-            self.sizes[chunk.split] += [len(record) for record in chunk.records]
-            self.recognizer = chunk.recognizer
-
-    def __iter__(self) -> Iterator[ChunkResult]:
-        return (work.load(index) for work, index in self._places)
+        for work in works:
+            for chunk in map(work.summary, sorted(work.done())):
+                self._places[chunk.split].append((work, chunk.index))
+                self.sizes[chunk.split] += chunk.record_bytes
+                self.recognizer = chunk.recognizer
 
     def records(self, split: str) -> Iterator[bytes]:
-        for chunk in self:
-            if chunk.split == split:
-                yield from chunk.records
+        for work, index in self._places[split]:
+            yield from work.load(index).records
 
 
 def _write_split(
@@ -174,7 +174,7 @@ def _summarize(works: Sequence[WorkFolder], passes: Sequence[WorkFolder]):
     splits: Dict[str, dict] = {}
     rejections = []
     for work in works:
-        for chunk in map(work.load, sorted(work.done())):
+        for chunk in map(work.summary, sorted(work.done())):
             for counts in chunk.stages:
                 _add_stage(stages, counts)
             for rejection in chunk.rejections:
@@ -185,6 +185,7 @@ def _summarize(works: Sequence[WorkFolder], passes: Sequence[WorkFolder]):
                 _add_split(splits, chunk)
     for total in stages.values():
         secs = total["busy_secs"] = round(total["busy_secs"], 3)
+        total["core_secs"] = round(total["core_secs"], 3)
         total["clips_per_sec"] = round(total["in"] / secs, 3) if secs else None
     report = {
         "clips": sum(total["clips"] for total in splits.values()),
@@ -197,14 +198,15 @@ def _summarize(works: Sequence[WorkFolder], passes: Sequence[WorkFolder]):
 
 
 def _add_stage(stages: Dict[str, dict], counts: Dict[str, Any]) -> None:
-    new = {"in": 0, "out": 0, "busy_secs": 0.0, "rejected": {}}
+    new = {"in": 0, "out": 0, "busy_secs": 0.0, "core_secs": 0.0, "rejected": {}}
     total = stages.setdefault(counts["stage"], new)
     total["in"] += counts["n_in"]
     total["out"] += counts["n_out"]
     total["busy_secs"] += counts["secs"]
+    total["core_secs"] += counts["core_secs"]
 
 
-def _add_split(splits: Dict[str, dict], chunk: ChunkResult) -> None:
+def _add_split(splits: Dict[str, dict], chunk: ChunkSummary) -> None:
     total = splits.setdefault(chunk.split, {"clips": 0, "records": 0})
-    total["clips"] += len(chunk.records) + len(chunk.rejections)
-    total["records"] += len(chunk.records)
+    total["clips"] += len(chunk.record_bytes) + len(chunk.rejections)
+    total["records"] += len(chunk.record_bytes)

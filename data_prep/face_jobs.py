@@ -149,7 +149,7 @@ def mean_shape(work: WorkFolder) -> np.ndarray:
         chunk = work.load(index)
         for record in chunk.records:
             landmarks = records.decode_face_example(record).landmarks
-            by_split.setdefault(chunk.split, []).append(landmarks)
+            by_split.setdefault(chunk.summary.split, []).append(landmarks)
     split = next(split for split in manifest.SPLITS if split in by_split)
     return np.mean(by_split[split], axis=0, dtype=np.float64).astype(np.float32)
 
@@ -158,6 +158,6 @@ def _kept_clips(work: WorkFolder) -> List[List[Clip]]:
     """The clips of each chunk that passed, chunk by chunk."""
     kept = []
     for index, clips in work.chunks():
-        rejected = {r.clip_id for r in work.load(index).rejections}
+        rejected = {r.clip_id for r in work.summary(index).rejections}
         kept.append([clip for clip in clips if clip.clip_id not in rejected])
     return kept

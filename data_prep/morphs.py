@@ -189,10 +189,9 @@ def _training_faces(work: WorkFolder):
 
     names, speakers, landmarks, textures = [], [], [], []
     for index in sorted(work.done()):
-        chunk = work.load(index)
-        if chunk.split != "train":
+        if work.summary(index).split != "train":
             continue
-        for example in map(records.decode_face_example, chunk.records):
+        for example in map(records.decode_face_example, work.load(index).records):
             names.append(example.clip_id)
             speakers.append(example.speaker_id)
             landmarks.append(example.landmarks.ravel())

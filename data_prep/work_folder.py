@@ -2,11 +2,12 @@
 
     .work/job.json            what the job is; another job in its place is refused
     .work/plan.jsonl          one line a chunk: the clips that go through together
-    .work/done/00000012.tfrecord   chunk 12: a JSON header, then its records
+    .work/done/00000012.chunk  chunk 12: a line of JSON, then the bytes of its records
 
 Chunks are a function of the manifest alone, and a chunk's file appears whole or not at
 all, so the records do not depend on when a job was killed, on the number of workers or
-on the runner. No TensorFlow is needed until a chunk is written.
+on the runner. The line of JSON is read alone where the records do not matter: a job of
+1.7 million clips has 212,500 chunks.
 """
 
 import dataclasses
@@ -14,6 +15,7 @@ import hashlib
 import json
 import os
 import pathlib
+import zlib
 from typing import Any, Dict, Iterator, List, Sequence, Set, Tuple
 
 from data_prep.beam_worker import WorkerEnd
@@ -32,15 +34,23 @@ class Rejection:
 
 
 @dataclasses.dataclass
-class ChunkResult:
+class ChunkSummary:
     """What became of a chunk: how many clips each stage took, kept and for how long
-    (`stages`, in order), who was rejected, and the records of the others."""
+    (`stages`, in order), who was rejected, and how long the others' records are."""
 
     index: int
     split: str
     stages: List[Dict[str, Any]]
     rejections: List[Rejection]
     recognizer: Dict[str, Any]
+    record_bytes: List[int]
+
+
+@dataclasses.dataclass
+class ChunkResult:
+    """A finished chunk: its summary, and the records that it describes."""
+
+    summary: ChunkSummary
     records: List[bytes]
 
 
@@ -103,14 +113,20 @@ class WorkFolder:
 
     def save(self, result: ChunkResult) -> None:
         """Writes a finished chunk, whole or not at all."""
-        import tensorflow as tf
+        content = b"".join(result.records)
+        header = dataclasses.asdict(result.summary)
+        header["crc32"] = zlib.crc32(content)
+        line = json.dumps(header).encode() + b"\n"
+        files.write_atomically(self._file(result.summary.index), line + content)
 
-        header = dataclasses.asdict(dataclasses.replace(result, records=[]))
-        with files.atomic_path(self._file(result.index)) as temporary:
-            with tf.io.TFRecordWriter(str(temporary)) as out:
-                out.write(json.dumps(header).encode())
-                for record in result.records:
-                    out.write(record)
+    def summary(self, index: int) -> ChunkSummary:
+        """Reads what became of a finished chunk, without its records.
+
+        Raises:
+          ValueError: its file is damaged.
+        """
+        with open(self._file(index), "rb") as file:
+            return self._read_header(file)[0]
 
     def load(self, index: int) -> ChunkResult:
         """Reads a finished chunk back.
@@ -118,24 +134,31 @@ class WorkFolder:
         Raises:
           ValueError: its file is damaged.
         """
-        import tensorflow as tf
-
-        path = self._file(index)
-        try:
-            content = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
-            header = json.loads(content[0])
-        except (tf.errors.OpError, IndexError, ValueError):
-            raise ValueError(f"{path} is damaged; delete it and run again") from None
-        header["rejections"] = [Rejection(**r) for r in header["rejections"]]
-        header["records"] = content[1:]
-        return ChunkResult(**header)
+        with open(self._file(index), "rb") as file:
+            summary, crc32 = self._read_header(file)
+            records = [file.read(n_bytes) for n_bytes in summary.record_bytes]
+            if zlib.crc32(b"".join(records)) != crc32 or file.read(1):
+                raise self._damaged(file.name)
+        return ChunkResult(summary, records)
 
     def remove(self) -> None:
         """Deletes the folder."""
         files.remove(self.path)
 
+    def _read_header(self, file) -> Tuple[ChunkSummary, int]:
+        try:
+            header = json.loads(file.readline())
+            crc32 = header.pop("crc32")
+            header["rejections"] = [Rejection(**r) for r in header["rejections"]]
+            return ChunkSummary(**header), crc32
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise self._damaged(file.name) from None
+
+    def _damaged(self, name: str) -> ValueError:
+        return ValueError(f"{name} is damaged; delete it and run again")
+
     def _file(self, index: int) -> pathlib.Path:
-        return self._done / f"{index:08d}.tfrecord"
+        return self._done / f"{index:08d}.chunk"
 
 
 def check_same_job(old: Dict[str, Any], new: Dict[str, Any], where: str) -> None:
