@@ -205,11 +205,16 @@ def average_face(examples, mean_landmarks: np.ndarray) -> dict:
 def warp_to(
     image: np.ndarray, source: np.ndarray, destination: np.ndarray
 ) -> np.ndarray:
-    """The image [224, 224, 3] uint8 with points [68, 2] moved to `destination`."""
+    """The image [224, 224, 3] uint8 with points [68, 2] moved to `destination`.
+
+    Points that come to lie together, as the lips of a closed mouth do, come from one
+    place: from two, the image would fold over between them.
+    """
     from speech2face import pictures
     from speech2face.models import warp
 
-    points = [np.asarray(p, np.float32)[None] for p in (source, destination)]
+    means = warp.group_means(np.asarray(destination), warp.MOVE_TOGETHER_PX)
+    points = [(means @ np.asarray(p, np.float32))[None] for p in (source, destination)]
     return pictures.to_uint8(
         warp.warp(image[None].astype(np.float32) / 255.0, *points)
     )[0]

@@ -260,3 +260,20 @@ def test_outline_mask_is_the_hull():
     inside = placed().round().astype(int)
     assert mask[inside[:, 1], inside[:, 0]].all()
     assert not mask[:70].any() and not mask[:, :35].any() and not mask[-8:].any()
+
+
+def test_a_closed_mouth_is_not_folded_over():
+    """Inner lips that lie together in the mean, and 6 px apart, crossed, in the face.
+
+    The image says its own y; a warp without folds lets it only grow downwards.
+    """
+    mean = placed().astype(float)
+    upper, lower = [61, 62, 63], [67, 66, 65]
+    mean[lower] = mean[upper] + (0.0, 0.3)
+    face = mean.copy()
+    face[upper] += (0.0, 3.0)
+    face[lower] -= (0.0, 3.0)
+    heights = np.arange(224, dtype=np.uint8)[:, None, None]
+    image = np.broadcast_to(heights, [224, 224, 3])
+    warped = face_stages.warp_to(image, face, mean)[..., 0].astype(int)
+    assert np.diff(warped, axis=0).min() >= -1  # rounding
