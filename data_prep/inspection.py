@@ -14,7 +14,8 @@ from speech2face import audio, files, records
 MAX_PROBLEMS = 20
 N_PICTURED = 36
 CROP_SHAPE = (224, 224, 3)
-MAX_LABEL_VALUES = 12  # a label with more values (an age, a text) is no category
+MAX_LABEL_VALUES = 12  # a label with more values (a name, a text) is no category
+MAX_NUMBERS = 5  # more different numbers (ages) are counted by decades
 PAPER_SECS = 6.0
 
 
@@ -22,10 +23,11 @@ def inspect(data_dir: str) -> Dict[str, Any]:
     """Reads every record of a data set.
 
     Returns:
-      kind, recognizer, `splits` (records, shards, bytes, speakers), `secs` (of voice
-      data: min, median, mean, max, and the share below 6 s, which is tiled), `labels`
-      (counts of each value), `problems`, sentences, and `pictures`, [h, w, 3] uint8 of
-      a few records with their captions.
+      kind, recognizer, `splits` (records, shards, bytes, speakers), `crop_bytes` (mean
+      size of the face crops), `audio_encoding`, `secs` (of voice data: min, median,
+      mean, max, and the share below 6 s, which is tiled), `labels` (counts of each
+      value), `problems`, sentences, and `pictures`, [h, w, 3] uint8 of a few records
+      with their captions.
 
     Raises:
       FileNotFoundError, ValueError: no data set, or a shard or record that is corrupt.
@@ -51,6 +53,7 @@ def describe(summary: Dict[str, Any]) -> str:
             f"{n['shards']} shards, {n['bytes'] / 1e6:.1f} MB, "
             f"{n['bytes'] / max(n['records'], 1) / 1e3:.1f} kB a record"
         )
+    lines.append(_describe_bytes(summary))
     norms = summary["feature_norm"]
     lines.append(f"feature norm: mean {norms['mean']:.4g}, sd {norms['sd']:.3g}")
     if summary["secs"]:
@@ -60,11 +63,25 @@ def describe(summary: Dict[str, Any]) -> str:
         )
         lines.append(sound.format(**summary["secs"]))
     for name, counts in summary["labels"].items():
-        common = ", ".join(f"{v} {n}" for v, n in counts.most_common(8))
-        more = f", {len(counts) - 8} more" if len(counts) > 8 else ""
-        lines.append(f"label {name}: {common}{more}")
+        counts = by_category(counts)
+        listed = ", ".join(f"{value or 'not said'} {n}" for value, n in counts.items())
+        if len(counts) > MAX_LABEL_VALUES:
+            listed = f"{len(counts)} different values"
+        lines.append(f"label {name}: {listed}")
     lines += summary["problems"]
     return "\n".join(lines)
+
+
+def _describe_bytes(summary: Dict[str, Any]) -> str:
+    """How a record's bytes are shared between its parts."""
+    splits = summary["splits"].values()
+    total = sum(n["bytes"] for n in splits) / sum(n["records"] for n in splits)
+    crop, feature = summary["crop_bytes"], 4 * summary["feature_dim"]
+    rest = f"{summary['audio_encoding']} sound" if summary["secs"] else "pictures"
+    return (
+        f"of a record: face crop {crop / 1e3:.1f} kB, feature {feature / 1e3:.1f} kB, "
+        f"{rest} and labels {(total - crop - feature) / 1e3:.1f} kB"
+    )
 
 
 def write_pictures(summary: Dict[str, Any], output_dir: str) -> List[str]:
@@ -75,15 +92,31 @@ def write_pictures(summary: Dict[str, Any], output_dir: str) -> List[str]:
     captions = [caption for _, caption in summary["pictures"]]
     contact_sheets.write_page(folder / "contact_sheet.png", images, captions)
     written = [str(folder / "contact_sheet.png")]
-    categories = {
-        name: counts
-        for name, counts in summary["labels"].items()
-        if len(counts) <= MAX_LABEL_VALUES
-    }
+    categories = {n: by_category(counts) for n, counts in summary["labels"].items()}
+    categories = {n: c for n, c in categories.items() if len(c) <= MAX_LABEL_VALUES}
     if categories:
         _write_pies(categories, folder / "labels.png")
         written.append(str(folder / "labels.png"))
     return written
+
+
+def by_category(counts: "collections.Counter[str]") -> "collections.Counter[str]":
+    """Counts of a label's values; of many numbers, such as ages, by decades.
+
+    Returns:
+      In the order of the numbers, else the common ones first.
+    """
+    try:
+        numbers = {value: float(value) for value in counts}
+        decades = {value: int(number // 10) * 10 for value, number in numbers.items()}
+    except (ValueError, OverflowError):  # no numbers, NaN, infinite
+        return collections.Counter(dict(counts.most_common()))
+    if len(counts) <= MAX_NUMBERS:
+        return collections.Counter({v: counts[v] for v in sorted(counts, key=float)})
+    total: collections.Counter = collections.Counter()
+    for value in sorted(counts, key=float):
+        total[f"{decades[value]}-{decades[value] + 9}"] += counts[value]
+    return total
 
 
 class _Findings:
@@ -98,6 +131,7 @@ class _Findings:
         self._speakers = collections.defaultdict(set)
         self._secs: List[float] = []
         self._norms: List[float] = []
+        self._crop_bytes: List[int] = []
         self._labels = collections.defaultdict(collections.Counter)
         self._pictures: List[Tuple[np.ndarray, str]] = []
 
@@ -110,6 +144,7 @@ class _Findings:
                 self._problems.append(f"{where}: {problem}")
         self._speakers[split].add(example.speaker_id)
         self._norms.append(float(np.linalg.norm(example.face_feature)))
+        self._crop_bytes.append(len(example.face_jpeg))
         for name, value in example.labels.items():
             self._labels[name][value] += 1
         if self._info.kind == "voice":
@@ -136,6 +171,8 @@ class _Findings:
             "kind": self._info.kind,
             "recognizer": self._info.recognizer.name,
             "feature_dim": self._info.recognizer.feature_dim,
+            "audio_encoding": self._info.config.get("audio_encoding", ""),
+            "crop_bytes": float(np.mean(self._crop_bytes)),
             "splits": splits,
             "feature_norm": {
                 "mean": float(np.mean(self._norms)),
@@ -234,17 +271,19 @@ def _spread(values: List[float]) -> Dict[str, float]:
 def _write_pies(categories: Dict[str, collections.Counter], path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.2 * len(categories), 3.2), layout="constrained")
+    figure = Figure(figsize=(3.4 * len(categories), 3.4), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
     axes = figure.subplots(1, len(categories), squeeze=False)[0]
     for axis, (name, counts) in zip(axes, sorted(categories.items())):
-        values = counts.most_common()
         axis.pie(
-            [n for _, n in values],
-            labels=[value for value, _ in values],
+            list(counts.values()),
+            labels=[f"{value or 'not said'}: {n}" for value, n in counts.items()],
             autopct="%.0f%%",
+            startangle=90,
+            counterclock=False,
             textprops={"fontsize": 8},
         )
-        axis.set_title(name)
+        axis.set_title(f"{name}, n = {sum(counts.values())}", fontsize=10)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     files.write_atomically(path, buffer.getvalue())

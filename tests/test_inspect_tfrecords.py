@@ -1,5 +1,6 @@
 """Inspection finds what is wrong in a data set and counts what is right."""
 
+import collections
 import dataclasses
 import re
 import subprocess
@@ -82,6 +83,33 @@ def test_counts_and_durations(tmp_path):
     text = inspection.describe(summary)
     assert "train: 4 records of 2 speakers in 1 shards" in text
     assert "60.0% are shorter than 6 s" in text
+
+
+def test_the_bytes_of_a_record_are_shared_between_its_parts(tmp_path):
+    examples = [voice(i, 6.0) for i in range(3)]
+    data_dir = write(tmp_path, "voice", train=examples)
+    summary = inspection.inspect(data_dir)
+    assert summary["crop_bytes"] == len(examples[0].face_jpeg)
+    (line,) = [x for x in inspection.describe(summary).splitlines() if "of a" in x]
+    crop = len(examples[0].face_jpeg) / 1e3
+    # 6 s of 16-bit samples at 16 kHz are 192 kB; names and labels some hundred bytes.
+    found = re.search(
+        rf"face crop {crop:.1f} kB, feature 0.0 kB, .* labels (\d+\.\d) kB", line
+    )
+    assert 192.0 < float(found[1]) < 192.5
+
+
+def test_ages_are_drawn_by_decades_and_categories_by_their_number():
+    ages = collections.Counter({str(age): age for age in range(18, 41)})
+    by_decade = inspection.by_category(ages)
+    assert list(by_decade) == ["10-19", "20-29", "30-39", "40-49"]
+    assert by_decade["10-19"] == 18 + 19 and by_decade["40-49"] == 40
+    words = collections.Counter({"b": 1, "a": 5, "c": 3})
+    assert list(inspection.by_category(words)) == ["a", "c", "b"]
+    few = collections.Counter({"10": 1, "9": 2})
+    assert list(inspection.by_category(few)) == ["9", "10"]
+    odd = collections.Counter({str(n): 1 for n in range(20)} | {"nan": 1})
+    assert inspection.by_category(odd) == odd
 
 
 def test_pictures(tmp_path):
