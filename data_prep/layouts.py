@@ -63,14 +63,15 @@ def walk(folder: str) -> Iterator[str]:
             return
         seen.add(real)
         try:
-            entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+            names = sorted(os.listdir(path))
         except OSError:
             return
-        for entry in entries:
-            if entry.is_dir():
-                yield from visit(entry.path)
-            elif entry.is_file():
-                yield entry.path
+        for name in names:
+            entry = os.path.join(path, name)
+            if os.path.isdir(entry):  # no error for a link to itself
+                yield from visit(entry)
+            elif os.path.isfile(entry):
+                yield entry
 
     return visit(os.path.abspath(folder))
 
@@ -140,7 +141,7 @@ def _avspeech_clip(segment: Segment, files: Dict[str, str]) -> Optional[Clip]:
 
 
 def _voxceleb(media_dir: str, metadata: str) -> List[Clip]:
-    people = _read_voxceleb_metadata(metadata) if metadata else {}
+    people = read_voxceleb_metadata(metadata) if metadata else {}
     names = {info["name"]: person for person, info in people.items() if info["name"]}
     media: Dict[Tuple[str, str, str], str] = {}
     frames: Dict[Tuple[str, ...], str] = {}
@@ -196,7 +197,7 @@ def _voxceleb_clip(where, path: str, frames, people) -> Clip:
     )
 
 
-def _read_voxceleb_metadata(path: str) -> Dict[str, Dict[str, str]]:
+def read_voxceleb_metadata(path: str) -> Dict[str, Dict[str, str]]:
     """vox1_meta.csv (tabs) or vox2_meta.csv (commas): person -> what it says."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:

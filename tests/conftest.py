@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests."""
+"""Fixtures and options shared by all tests."""
 
 import os
 import pathlib
@@ -8,6 +8,16 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser):
+    """How long the tests that could go on for ever do: short in the suite."""
+    parser.addoption(
+        "--fuzz_cases", type=int, default=60, help="Damaged files for each reader."
+    )
+    parser.addoption(
+        "--n_kills", type=int, default=2, help="SIGKILLs of a job that is resumed."
+    )
 
 
 @pytest.fixture(scope="session")
