@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 import video_server
 from conftest import REPOSITORY
+from damaged_media import PITCH_HZ, pitch_of, write_clip
 
-from data_prep import avspeech, download_job, media, video_source
+from data_prep import avspeech, download_job, jobs, media, video_source
 from data_prep.avspeech import Segment
-from data_prep.options import DownloadOptions
+from data_prep.options import DownloadOptions, JobOptions, LayoutOptions, VoiceOptions
+from experiments.benchmarks import scenes
+from speech2face import records
 
 RATE_HZ = 44_100
 FPS = 25
@@ -226,6 +229,39 @@ def test_a_slow_body_is_given_up(site, tmp_path):
     assert table(options)["good@1"]["reason"] == "took more than 1.5 s"
 
 
+def test_cookies_and_proxy_reach_every_request(site, clock, tmp_path):
+    """Of the page and of the media; the host exists only behind the proxy."""
+    site.videos["http://videos.invalid/good"] = clock
+    jar = tmp_path / "cookies.txt"
+    cells = ["videos.invalid", "FALSE", "/", "FALSE", "2000000000", "key", "secret"]
+    jar.write_text("# Netscape HTTP Cookie File\n" + "\t".join(cells) + "\n")
+    options = options_for(
+        site,
+        tmp_path,
+        ["good,1,3,0.5,0.5"],
+        url_template="http://videos.invalid/{id}",
+        proxy=site.url,
+        cookies=str(jar),
+    )
+    assert download_job.download(options)["counts"] == {"done": 1}
+    assert {path for path, _ in site.requests} == {"http://videos.invalid/good"}
+    assert set(site.cookies) == {"key=secret"} and len(site.cookies) >= 3
+
+
+def test_the_wait_before_a_retry_doubles(site, tmp_path, monkeypatch):
+    waits = []
+    monkeypatch.setattr(download_job.random, "uniform", lambda low, high: high)
+    monkeypatch.setattr(
+        download_job.threading.Event, "wait", lambda self, secs=None: waits.append(secs)
+    )
+    site.behaviour["good"] = video_server.refuse(500)
+    options = options_for(
+        site, tmp_path, ["good,1,3,0.5,0.5"], backoff_secs=8.0, n_retries=4
+    )
+    download_job.download(options)
+    assert [secs for secs in waits if secs and secs >= 8] == [12, 24, 48, 96]
+
+
 def test_the_rate_limits_hold(site, tmp_path, clock):
     rows = [f"{name},1,2,0.5,0.5" for name in ("good", "other", "third")]
     options = options_for(site, tmp_path, rows, secs_between_videos=0.5)
@@ -278,6 +314,31 @@ def test_the_list_of_what_is_there_gives_the_same_set(site, tmp_path):
     )
     download_job.download(again)
     assert files_of(again) == files_of(options)
+
+
+def test_from_a_list_to_training_pairs(site, tmp_path):
+    """Download, then build: the sound and the face of each segment, and its split."""
+    for index, name in enumerate(("anna", "ben")):
+        scene = scenes.draw(240, 320, 95, index)
+        write_clip(tmp_path / "video.mp4", [scene.picture], secs=6.0)
+        site.videos[name] = (tmp_path / "video.mp4").read_bytes()
+    rows = ["anna,1,4,0.5,0.5", "anna,2,5.5,0.5,0.5", "ben,0,3.5,0.5,0.5"]
+    options = options_for(site, tmp_path, [*rows, "gone,1,4,0.5,0.5"])
+    download_job.download(options)
+    (tmp_path / "test.csv").write_text("ben,0,3.5,0.5,0.5\n")
+    job = JobOptions(
+        manifest=options.csv,
+        media_dir=options.output_dir,
+        output_dir=str(tmp_path / "data"),
+        recognizer="dlib",
+        n_workers=1,
+    )
+    layout = LayoutOptions(layout="avspeech", test_list=str(tmp_path / "test.csv"))
+    report = jobs.build_voice_records(job, VoiceOptions(), layout)
+    assert (report["records"], report["rejected"]) == (3, 0)
+    (ben,) = records.iterate_voice_examples(job.output_dir, "test")
+    assert ben.speaker_id == "ben" and len(ben.waveform) == 3.5 * 16_000
+    assert pitch_of(ben.waveform) == pytest.approx(PITCH_HZ, abs=2.0)
 
 
 def test_killed_and_resumed(site, tmp_path):

@@ -65,6 +65,36 @@ def test_at_a_place_finds_what_the_whole_search_finds(face_px):
         assert found[0, 4] == pytest.approx(score, abs=1e-3)
 
 
+def test_recall_at_a_place_is_that_of_the_whole_frame():
+    """Frames as videos have them: as many faces, the same boxes, on the true faces."""
+    for seed, share in enumerate(np.linspace(0.14, 0.45, 5)):
+        scene = scenes.draw(360, 640, share * 360, seed)
+        (found,) = face_detector.search_at([scene.picture], [in_pixels(scene)])
+        everything = face_detector.search(scene.picture, 1)
+        assert len(found) >= min(len(everything), 1), seed
+        assert face_detector.overlap(everything, found[0]).max() >= 0.9, seed
+        assert_covers(found[0], scene)
+
+
+def test_faces_in_1080p_are_found_at_their_place():
+    for seed, face_px in enumerate((60, 150, 420)):
+        scene = scenes.draw(1080, 1920, face_px, seed)
+        (found,) = face_detector.search_at([scene.picture], [in_pixels(scene)])
+        assert len(found) == 1, seed
+        assert_covers(found[0], scene)
+
+
+def in_pixels(scene):
+    return tuple(np.array(scene.place) * scene.picture.shape[1::-1])
+
+
+def assert_covers(box, scene):
+    """The box has eyes and mouth in it, and is no larger than a head."""
+    first, last = scene.eyes_and_mouth.min(0), scene.eyes_and_mouth.max(0)
+    assert (box[:2] < first).all() and (last < box[2:4]).all()
+    assert (box[2:4] - box[:2]).max() < 3 * (last - first).max()
+
+
 def test_several_pictures_at_once_and_places_without_a_face():
     pictures = [
         scenes.draw(240, 320, 90, 2).picture,

@@ -17,6 +17,7 @@ class Site:
         self.videos: Dict[str, bytes] = {}
         self.behaviour: Dict[str, Callable] = {}
         self.requests: List[Request] = []
+        self.cookies: List[str] = []
         self.sent_bytes = 0
         self.url = ""
 
@@ -38,6 +39,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         site = self.server.site
         path = self.path.strip("/")
         site.requests.append((path, self.headers.get("Range", "")))
+        site.cookies.append(self.headers.get("Cookie", ""))
         behave = site.behaviour.get(path, send)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             behave(self, site, path, with_body)
