@@ -1,5 +1,6 @@
 """The benchmarks measure what they say, on small things."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,8 +8,9 @@ import time
 
 import numpy as np
 import pytest
+import tiny_material
 
-from experiments.benchmarks import networks, retrieval, startup, timing
+from experiments.benchmarks import at_scale, networks, retrieval, startup, timing
 from experiments.benchmarks.timing import Timing
 from speech2face import audio
 
@@ -83,3 +85,25 @@ def test_every_command_is_found():
     text = (startup._ROOT / "README.md").read_text()
     named = set(re.findall(r"python -m ((?:speech2face|data_prep)\.\w+)", text))
     assert named <= set(listed)
+
+
+def test_the_papers_clips_in_numbers():
+    """36 s a clip by hand: 1.7 million are 17,000 core hours, 44.3 days on 16 cores."""
+    cost = at_scale.Cost("pcm", 250_000.0, {"open": 0.0, "read": 6.0, "detect": 30.0})
+    table = at_scale.to_markdown([cost], 1_700_000)
+    header, _, row = [line.split(" | ") for line in table.splitlines()]
+    assert header[3:6] == ["core hours: read", "detect", "all"]
+    assert row[1:7] == ["250.0", "0.42", "2,833", "14,167", "17,000", "44.3"]
+    assert row[7] == "7 |"  # weeks of one machine: as many machines for a week
+
+
+def test_a_data_sets_own_figures(tmp_path):
+    examples = tiny_material.write_dataset(tmp_path, splits=("train",))
+    stages = {"read": {"core_secs": 3.0}, "encode": {"core_secs": 1.0}}
+    report = {"clips": 10, "stages": stages}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    cost = at_scale.measure(str(tmp_path))
+    assert cost.core_secs == {"read": 0.3, "encode": 0.1}
+    # 3 s of 16-bit samples; a crop of one colour and names are little beside them.
+    sizes = [2 * len(e.waveform) + len(e.face_jpeg) for e in examples]
+    assert np.mean(sizes) < cost.record_bytes < np.mean(sizes) + 500

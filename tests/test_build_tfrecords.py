@@ -174,7 +174,9 @@ def test_bad_clips_are_counted_with_their_reasons(bad_clips, built):
     assert stages["encode"]["out"] == N_PEOPLE
     for stage in stages.values():
         assert stage["in"] - stage["out"] == sum(stage["rejected"].values())
+        assert (stage["core_secs"] > 0) == (stage["busy_secs"] > 0)
     assert stages["detect"]["rejected"] == {"no_face": 1}
+    assert stages["detect"]["core_secs"] > 10 * stages["encode"]["core_secs"]
 
 
 def test_dataset_info(built):
