@@ -1,0 +1,164 @@
+"""What README and docs/ print works as printed, from an installed copy."""
+
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+from absl import flags
+from conftest import REPOSITORY
+from documents import DOCUMENTS, blocks, commands, inline_commands
+from PIL import Image
+
+from data_prep import sample_dataset
+from speech2face import flag_config
+
+EXAMPLES = REPOSITORY / "speech2face" / "examples"
+
+# Flags behind those that README prints, so that its commands take seconds.
+SMALLER = {
+    "data_prep.sample_people": ["--n_people=6", "--clips_per_person=2"],
+    "speech2face.train_face_decoder": ["--epochs=1", "--texture_channels=8,8,8,8,8"],
+    "speech2face.train": ["--epochs=1", "--width=0.03125"],
+    "experiments.run_all": ["--n_examples=8"],
+}
+# README's commands that need what is not here, and what runs them instead.
+RUN_ELSEWHERE = {
+    "data_prep.download_avspeech": "test_download_avspeech, from a local server",
+    "data_prep.build_tfrecords --layout=avspeech": "test_layouts",
+    "data_prep.build_tfrecords --layout=voxceleb": "test_layouts",
+    "experiments.benchmarks.run": "test_benchmarks, in small",
+    "speech2face.app": "test_app, in Chromium",
+    "speech2face.import_vgg_face": "test_import_vgg_face",
+}
+# What the Python examples of README leave to the reader.
+READERS_PART = """
+import numpy as np
+from speech2face import audio
+waveform = audio.load_waveform("my_voice.wav", sample_rate_hz=44_100)
+another = waveform[: len(waveform) // 2]
+everything = audio.load_waveform("my_voice.wav", sample_rate_hz=48_000)
+microphone = np.array_split(everything, 20)
+"""
+
+
+def declared_flags(module):
+    """The flags of a command, defined as it defines them but apart from others'."""
+    taken = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flag_config, "run", lambda main, *types: taken.extend(types))
+        runpy.run_module(module, run_name="__main__")
+    values = flags.FlagValues()
+    for config_type in taken:
+        flag_config.define(config_type, values)
+    return values
+
+
+def ours(printed):
+    """Those of the commands that belong to this project."""
+    packages = ("speech2face", "data_prep", "experiments")
+    return [words for words in printed if words[0].split(".")[0] in packages]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_printed_command_takes_its_flags(document, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)  # for --flagfile=configs/...
+    for words in ours(commands(document)):
+        assert declared_flags(words[0])(words) == words[:1], words
+    for module, *arguments in ours(inline_commands(document)):
+        names = set(declared_flags(module))
+        assert {word.split("=")[0].lstrip("-") for word in arguments} <= names, module
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A folder with the packages as `pip install .` puts them there."""
+    folder = tmp_path_factory.mktemp("installed")
+    source = folder / "source"  # pip writes its build folders beside setup.py
+    shutil.copytree(
+        REPOSITORY, source, ignore=shutil.ignore_patterns(".*", "build", "*.egg-info")
+    )
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    target = [f"--target={folder / 'site'}", "--no-build-isolation", str(source)]
+    subprocess.run([*pip, *target], check=True)
+    return folder / "site"
+
+
+@pytest.fixture
+def reader(tmp_path, installed):
+    """The folder of somebody who has cloned, installed, and brought some media."""
+    shutil.copytree(REPOSITORY / "configs", tmp_path / "configs")
+    waveform, rate_hz = soundfile.read(EXAMPLES / "woman_27.ogg")
+    soundfile.write(tmp_path / "my_voice.wav", waveform, rate_hz)
+    sample_dataset.generate(sample_dataset.SampleConfig(3, 1, 1), tmp_path / "own")
+    shutil.copytree(tmp_path / "own" / "media", tmp_path / "videos")
+    shutil.copytree(tmp_path / "own" / "media", tmp_path / "recordings")
+    shutil.copytree(tmp_path / "own" / "faces", tmp_path / "photographs")
+    Image.open(next((tmp_path / "own" / "faces").glob("*_0.png"))).save(
+        tmp_path / "photo.jpg"
+    )
+    return tmp_path
+
+
+def runs_elsewhere(words):
+    return any(" ".join(words).startswith(name) for name in RUN_ELSEWHERE)
+
+
+def test_the_readme_from_top_to_bottom(reader, installed):
+    """Its commands in order, each on what those before it made."""
+    lines = [
+        json.dumps([*words, *SMALLER.get(words[0], [])])
+        for words in ours(commands("README.md"))
+        if not runs_elsewhere(words)
+    ]
+    result = subprocess.run(
+        [sys.executable, REPOSITORY / "tests" / "fork_server.py"],
+        input="\n".join(lines),
+        cwd=reader,
+        env={**os.environ, "PYTHONPATH": str(installed), "PYTHONSAFEPATH": "1"},
+        text=True,
+        capture_output=True,
+    )
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
+
+
+def test_the_python_examples_of_the_readme(monkeypatch, reader):
+    monkeypatch.chdir(reader)
+    names = {}
+    exec(READERS_PART, names)
+    for block in blocks("README.md", "python"):
+        exec(block, names)
+    whole = names["model"](names["everything"], 48_000)
+    assert names["results"][0].image.size == whole.image.size == (224, 224)
+    np.testing.assert_allclose(names["result"].feature, whole.feature, atol=1e-3)
+
+
+def test_the_recognizer_of_the_guide(tmp_path):
+    """With a network whose feature is the mean colour, which is known."""
+    (block,) = blocks("docs/adding_a_recognizer.md", "python")
+    names = {}
+    exec(block, names)
+    mean_colour = keras.Sequential(
+        [keras.Input([112, 112, 3]), keras.layers.GlobalAveragePooling2D()]
+    )
+    mean_colour.save(tmp_path / "net.keras")
+    recognizer = names["KerasRecognizer"](str(tmp_path / "net.keras"))
+    colours = np.random.default_rng(0).integers(0, 256, [40, 1, 1, 3], np.uint8)
+    crops = np.broadcast_to(colours, [40, 224, 224, 3])
+    features = recognizer.features(crops)
+    np.testing.assert_allclose(features, colours[:, 0, 0] / 127.5 - 1, atol=1e-3)
+    assert (recognizer.feature_dim, features.dtype) == (3, np.float32)
+    image = tf.Variable(crops[:1].astype(np.float32))
+    with tf.GradientTape() as tape:
+        red = recognizer.canonical_features(image)[0, 0]
+    # All of red's gradient is in the middle that the network sees.
+    np.testing.assert_allclose(
+        tf.reduce_sum(tape.gradient(red, image)), 1 / 127.5, 1e-4
+    )
