@@ -89,10 +89,14 @@ class Speech2Face:
         # Graphs: called op by op, a network of thousands of small ones takes seconds.
         any_batch = [tf.TensorSpec([None, None], tf.float32)]
         self._encode = tf.function(
-            lambda waveforms: encoder(waveforms, training=False), any_batch
+            lambda waveforms: encoder(waveforms, training=False),
+            any_batch,
+            autograph=False,
         )
         self._decode = tf.function(
-            lambda features: decoder.model(features, training=False), any_batch
+            lambda features: decoder.model(features, training=False),
+            any_batch,
+            autograph=False,
         )
 
     @classmethod

@@ -157,9 +157,11 @@ class PiecewiseEncoder:
             self.parts, head = _table_1_parts(encoder, config)
         any_batch = tf.TensorSpec([None, None], tf.float32)
         bound = tf.TensorSpec([None], tf.int32)
-        self._head = tf.function(head)
+        self._head = tf.function(head, autograph=False)
         self._sums = [
-            tf.function(_summed(part.outputs), [any_batch, bound, bound])
+            tf.function(
+                _summed(part.outputs), [any_batch, bound, bound], autograph=False
+            )
             for part in self.parts
         ]
 

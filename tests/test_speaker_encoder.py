@@ -299,7 +299,8 @@ def test_import_of_resemblyzers_checkpoint(tmp_path):
         arrays = dict(file)
     checksum = hashlib.sha256((tmp_path / "pretrained.pt").read_bytes()).hexdigest()
     assert arrays.pop("source_sha256") == checksum
-    assert set(arrays) == set(speaker_encoder.WEIGHT_NAMES)
+    names = (*speaker_encoder.WEIGHT_NAMES, *speaker_encoder.FRONT_END_NAMES)
+    assert set(arrays) == set(names)
     x = np.random.RandomState(1).standard_normal([6, 3])
     weights = [arrays[k].astype(np.float64) for k in speaker_encoder.WEIGHT_NAMES]
     expected = torch_lstm(x, state)

@@ -15,12 +15,12 @@ Everything from the waveform on is in the graph. `speech2face.import_speaker_emb
 makes the weights files; users need neither package.
 """
 
+import functools
 import pathlib
 import zipfile
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
 
 import keras
-import librosa
 import numpy as np
 from keras import layers, ops
 
@@ -40,6 +40,7 @@ WEIGHT_NAMES = (
     "dense_kernel",
     "dense_bias",
 )
+FRONT_END_NAMES = ("window", "mel_filters")
 _MIN_POWER = 1e-12  # the least mean square and squared norm that are divided by
 
 
@@ -373,38 +374,47 @@ def read_weights(name: str) -> List[np.ndarray]:
     Raises:
       FileNotFoundError, ValueError: the file is missing or damaged.
     """
+    return _read_arrays(name, WEIGHT_NAMES)
+
+
+@functools.cache
+def read_front_end(name: str) -> Tuple[np.ndarray, np.ndarray]:
+    """Returns an embedder's window [fft_samples] and mel filters [40, bins], float32.
+
+    They lie with the weights because librosa, which made them, takes longer to import
+    than a face takes.
+
+    Raises:
+      FileNotFoundError, ValueError: the file is missing or damaged.
+    """
+    window, mel_filters = _read_arrays(name, FRONT_END_NAMES)
+    return window, mel_filters
+
+
+def _read_arrays(name: str, keys: Tuple[str, ...]) -> List[np.ndarray]:
     path = WEIGHTS_DIR / f"{find_embedder(name).name}.npz"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-        return [_dequantize(arrays, key) for key in WEIGHT_NAMES]
+        with np.load(path, allow_pickle=False) as arrays:
+            return [_dequantize(arrays, key) for key in keys]
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise FileNotFoundError(f"there are no weights at {path}") from None
         raise ValueError(f"{path} is damaged ({error}); reinstall") from None
 
 
-def _dequantize(arrays: Dict[str, np.ndarray], key: str) -> np.ndarray:
+def _dequantize(arrays: Mapping[str, np.ndarray], key: str) -> np.ndarray:
     values = arrays[key].astype(np.float32)
     return values * arrays[f"{key}_scale"] if f"{key}_scale" in arrays else values
 
 
 def _mel_power(waveform: Any, embedder: Embedder, portable: bool) -> Any:
     """[b, n_samples] -> [b, frames, 40], of the frames that fit into the waveform."""
+    window, mel_filters = read_front_end(embedder.name)
     real, imaginary = fourier.transform(
-        waveform, _window(embedder), audio.HOP_SAMPLES, embedder.fft_samples, portable
+        waveform, window, audio.HOP_SAMPLES, embedder.fft_samples, portable
     )
     power = ops.square(real) + ops.square(imaginary)
-    mel = librosa.filters.mel(
-        sr=audio.SAMPLE_RATE_HZ, n_fft=embedder.fft_samples, n_mels=N_MELS
-    )
-    return ops.matmul(power, mel.T)
-
-
-def _window(embedder: Embedder) -> np.ndarray:
-    """The periodic 400-sample window in the middle of [fft_samples] float32."""
-    window = librosa.filters.get_window(embedder.window, audio.WINDOW_SAMPLES)
-    return librosa.util.pad_center(window, size=embedder.fft_samples).astype(np.float32)
+    return ops.matmul(power, mel_filters.T)
 
 
 def unit(vectors: Any) -> Any:
