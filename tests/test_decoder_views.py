@@ -97,7 +97,7 @@ def test_sheet_shows_photograph_and_every_set_of_the_same_clip(folder, monkeypat
         expected = plots._resized(material.faces(features).images[0], 160)
         np.testing.assert_array_equal(shown(3), expected)
     gender = [r for r in result.rows if r.keys["measure"].startswith("gender")]
-    assert [row.ours for row in gender] == [1.0] * 3
+    assert [row.ours for row in gender] == [1.0] * 6  # of all, and of women: all
 
 
 def test_rows_by_hand(folder, monkeypatch):
@@ -123,6 +123,45 @@ def test_rows_by_hand(folder, monkeypatch):
     key = ("other", "-", "variance about the mean face, of our F2F's")
     assert rows[key] == pytest.approx(ratio, rel=1e-6)
     assert "gender: no package" in result.notes
+
+
+class TwoKinds:
+    """Sees no face in the first picture, then women of 25 and men of 41 in turn."""
+
+    calls = 0
+
+    def attributes(self, images):
+        TwoKinds.calls += 1
+        kinds = [Attributes("female", 25.0), Attributes("male", 41.0)]
+        if TwoKinds.calls > 1:  # of the first set: men only
+            kinds[0] = kinds[1]
+        return [Attributes(), *(kinds[i % 2] for i in range(1, len(images)))]
+
+
+def test_groups_by_hand(folder, monkeypatch):
+    monkeypatch.setattr(decoder_views, "AgeAndGender", TwoKinds)
+    material = shared_material()
+    predictions, mean = material.predictions(), material.model.decoder.mean_feature
+    recognizer = Colours(predictions.face_features.shape[1])
+    result = decoder_views.run(material, recognizer=recognizer)
+    rows = {tuple(row.keys.values()): row for row in result.rows}
+    one, two = predictions.voice_features - mean, predictions.face_features - mean
+    cosines = np.sum(one * two, 1) / np.linalg.norm(one, axis=1)
+    cosines /= np.linalg.norm(two, axis=1)
+    for group, expected in (
+        ("gender male", cosines[1::2]),
+        ("gender female", cosines[2::2]),
+        ("age 40", cosines[1::2]),
+        ("age 20", cosines[2::2]),
+    ):
+        key = ("our S2F, features", "training", f"cosine to the true face, {group}")
+        assert rows[key].ours == pytest.approx(expected.mean(), abs=1e-5)
+        assert rows[key].n == len(expected)
+    key = ("our F2F", "-", "gender as in the photograph")
+    assert rows[(*key[:2], f"{key[2]}, male")].ours == 1.0
+    assert rows[(*key[:2], f"{key[2]}, female")].ours == 0.0
+    n_men, n = len(cosines[1::2]), len(cosines) - 1
+    assert rows[key].ours == pytest.approx(n_men / n)
 
 
 def test_wrong_folders_are_one_clear_line(folder):
