@@ -94,7 +94,7 @@ def test_the_papers_clips_in_numbers():
     header, _, row = [line.split(" | ") for line in table.splitlines()]
     assert header[3:6] == ["core hours: read", "detect", "all"]
     assert row[1:7] == ["250.0", "0.42", "2,833", "14,167", "17,000", "44.3"]
-    assert row[7] == "7 |"  # weeks of one machine: as many machines for a week
+    assert row[7] == "45 |"  # days of one machine: as many machines for a day
 
 
 def test_a_data_sets_own_figures(tmp_path):

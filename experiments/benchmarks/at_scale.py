@@ -9,6 +9,7 @@ A clip that was rejected counts with what it cost.
 
 import dataclasses
 import json
+import math
 import pathlib
 from typing import Dict, List, Tuple
 
@@ -75,7 +76,7 @@ def to_markdown(costs: List[Cost], n_clips: int) -> str:
     lines = [
         "| sound | kB a clip | disk, TB | core hours: "
         + " | ".join([*stages, "all"])
-        + f" | days on {N_CORES} cores | machines for a week |",
+        + f" | days on {N_CORES} cores | machines for a day |",
         "|---" * (len(stages) + 6) + "|",
     ]
     for cost in costs:
@@ -87,7 +88,7 @@ def to_markdown(costs: List[Cost], n_clips: int) -> str:
             f"{cost.record_bytes * n_clips / 1e12:.2f}",
             *(f"{hour:,.0f}" for hour in [*hours, sum(hours)]),
             f"{days:.1f}",
-            f"{-(-days // 7):.0f}",
+            f"{math.ceil(days)}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
