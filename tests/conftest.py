@@ -13,10 +13,10 @@ REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 def pytest_addoption(parser):
     """How long the tests that could go on for ever do: short in the suite."""
     parser.addoption(
-        "--fuzz_cases", type=int, default=60, help="Damaged files for each reader."
+        "--fuzz_cases", type=int, default=40, help="Damaged files for each reader."
     )
     parser.addoption(
-        "--n_kills", type=int, default=2, help="SIGKILLs of a job that is resumed."
+        "--n_kills", type=int, default=1, help="SIGKILLs of a job that is resumed."
     )
 
 
