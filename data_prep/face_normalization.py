@@ -23,6 +23,7 @@ INTER_OCULAR_PX = 55.0  # Cole et al.; 55.3 measured on the authors' outputs
 EYES_CENTER_PX = (112.0, 104.0)  # not in the papers: measured on the authors' outputs
 # A ready normalised face this near to the canonical place is only moved there.
 NEARLY_SCALE, NEARLY_PX, NEARLY_DEGREES = 0.15, 14.0, 3.0
+FADE_PX = 12.0  # where a photograph ends; not in the papers
 _SUPERSAMPLING = 2
 _RIGHT_EYE, _LEFT_EYE = slice(36, 42), slice(42, 48)
 
@@ -142,8 +143,9 @@ def align(image: np.ndarray, landmarks: np.ndarray) -> Tuple[np.ndarray, np.ndar
       landmarks: [68, 2] (x, y) in its pixels.
 
     Returns:
-      The aligned face [224, 224, 3] uint8, white where the picture ends, and its
-      landmarks [68, 2] float32: eyes level, 55 px apart, their middle at (112, 104).
+      The aligned face [224, 224, 3] uint8, fading to white where the picture ends, so
+      that no straight edge shows, and its landmarks [68, 2] float32: eyes level, 55 px
+      apart, their middle at (112, 104).
     """
     right, left = eye_centers(np.asarray(landmarks, np.float64))
     to_picture = INTER_OCULAR_PX / np.hypot(*(left - right))
@@ -160,16 +162,23 @@ def align(image: np.ndarray, landmarks: np.ndarray) -> Tuple[np.ndarray, np.ndar
     matrix = np.array([[across[0], -across[1]], [across[1], across[0]]])
     origin = (np.array(EYES_CENTER_PX) + 0.5) * _SUPERSAMPLING
     offset = (right + left) / 2 - matrix @ origin
-    aligned = small.transform(
-        (SIZE_PX * _SUPERSAMPLING,) * 2,
-        Image.Transform.AFFINE,
-        (*matrix[0], offset[0], *matrix[1], offset[1]),
-        Image.Resampling.BICUBIC,
-        fillcolor=(255, 255, 255),
-    ).reduce(_SUPERSAMPLING)
+    aligned, covered = (
+        picture.transform(
+            (SIZE_PX * _SUPERSAMPLING,) * 2,
+            Image.Transform.AFFINE,
+            (*matrix[0], offset[0], *matrix[1], offset[1]),
+            Image.Resampling.BICUBIC,
+            fillcolor=fill,
+        ).reduce(_SUPERSAMPLING)
+        for picture, fill in (
+            (small, (255, 255, 255)),
+            (Image.new("L", small.size, 255), 0),
+        )
+    )
     points = (np.asarray(landmarks, np.float64) + 0.5) * shrink - offset
     points = points @ np.linalg.inv(matrix).T / _SUPERSAMPLING - 0.5
-    return np.asarray(aligned), points.astype(np.float32)
+    aligned = _fade(np.asarray(aligned), _smooth(_depth(np.asarray(covered)) / FADE_PX))
+    return aligned, points.astype(np.float32)
 
 
 def is_aligned(image: np.ndarray, landmarks: np.ndarray) -> bool:
@@ -215,9 +224,7 @@ def whiten_background(aligned: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     Without a segmentation the head is taken for an ellipse around the landmarks, wide
     enough for ears and hair, with a soft edge.
     """
-    return np.round(255.0 - (255.0 - aligned) * head_mask(landmarks)[..., None]).astype(
-        np.uint8
-    )
+    return _fade(aligned, head_mask(landmarks))
 
 
 def head_mask(landmarks: np.ndarray, feather: float = 0.12) -> np.ndarray:
@@ -230,5 +237,22 @@ def head_mask(landmarks: np.ndarray, feather: float = 0.12) -> np.ndarray:
     radius = np.hypot(
         (x - center[0]) / (0.66 * jaw_width), (y - center[1]) / half_height
     )
-    t = np.clip((1.0 + feather - radius) / (2 * feather), 0.0, 1.0)
+    return _smooth((1.0 + feather - radius) / (2 * feather))
+
+
+def _fade(image: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """The image [h, w, 3] uint8, white where `kept` [h, w] in 0..1 is 0."""
+    return np.round(255.0 - (255.0 - image) * kept[..., None]).astype(np.uint8)
+
+
+def _smooth(t: np.ndarray) -> np.ndarray:
+    """A smooth step from 0 (t <= 0) to 1 (t >= 1)."""
+    t = np.clip(t, 0.0, 1.0)
     return t * t * (3 - 2 * t)
+
+
+def _depth(covered: np.ndarray) -> np.ndarray:
+    """How far each pixel of [h, w] is from the nearest one that is not 255, in px."""
+    if (covered == 255).all():
+        return np.full(covered.shape, np.inf)
+    return ndimage.distance_transform_edt(covered == 255)

@@ -412,6 +412,7 @@ def test_morphs_lie_between_their_parents(built_faces):
 NO_LIMITS = FilterOptions(
     max_yaw=9, min_pitch=0, max_pitch=9, max_mouth_opening=9, max_mouth_width=9,
     max_corner_lift=9, min_sharpness=0, min_chroma=0, min_eye_distance_px=0,
+    max_bridge_edge=0,
 )  # fmt: skip
 
 
