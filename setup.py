@@ -57,6 +57,7 @@ setuptools.setup(
         "scipy>=1.10",
         "soundfile>=0.12",
         "soxr>=0.3",
+        "tensorboard>=2.16",  # summaries; the newest TensorFlow leaves it out
         "tensorflow>=2.16",
         "tensorflow-io>=0.37.1; python_version < '3.13'",
         "tqdm>=4.60",

@@ -217,6 +217,8 @@ def _audio_decoder(audio_encoding: str) -> Callable[[tf.Tensor], tf.Tensor]:
         import tensorflow_io
 
         decode_flac = tensorflow_io.audio.decode_flac
+        with tf.Graph().as_default():  # it is only loaded when it is called
+            decode_flac(tf.constant(b""), dtype=tf.int16)
     except (ImportError, NotImplementedError) as error:
         raise ValueError(
             "this data set's audio is FLAC, which tensorflow-io decodes in the graph: "

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_records import write_voice_dataset
@@ -78,8 +79,24 @@ def test_evaluation_sees_every_record_once_in_order(dataset):
     assert clip_ids(stream) == [f"clip{i}".encode() for i in range(N)]
 
 
+def skip_without_tensorflow_io():
+    if not tf.__version__.startswith("2.16."):
+        pytest.skip("tensorflow-io decodes FLAC under TensorFlow 2.16 only")
+
+
+def test_flac_without_tensorflow_io_is_one_clear_line(tmp_path, monkeypatch):
+    def missing(*_, **__):
+        raise NotImplementedError("unable to open file: libtensorflow_io.so")
+
+    tensorflow_io = pytest.importorskip("tensorflow_io")
+    monkeypatch.setattr(tensorflow_io.audio, "decode_flac", missing)
+    _, info = write_voice_dataset(tmp_path, encoding="flac")
+    with pytest.raises(ValueError, match="install TensorFlow 2.16 with tensorflow-io"):
+        input_pipeline.voice_parser(info, AudioConfig(), AugmentConfig(), 0)
+
+
 def test_flac_records_give_the_same_batches(tmp_path):
-    pytest.importorskip("tensorflow_io")
+    skip_without_tensorflow_io()
     for encoding in ("pcm", "flac"):
         write_voice_dataset(tmp_path / encoding, encoding=encoding)
     streams = []
