@@ -21,7 +21,7 @@ _NAMES = {
     "MaxPooling2D": "MAXPOOL",
     "TimeAverage": "AVGPOOL",
     "ReLU": "RELU",
-    "BatchNormalization": "BN",
+    "FusedBatchNormalization": "BN",
 }
 
 
@@ -133,7 +133,7 @@ def _activations_behind(layer: keras.layers.Layer) -> List[keras.layers.Layer]:
     """The ReLU and batch normalisation that follow `layer` directly."""
     followers = [node.operation for node in layer._outbound_nodes]
     for follower in followers:
-        if type(follower).__name__ in ("ReLU", "BatchNormalization"):
+        if type(follower).__name__ in ("ReLU", "FusedBatchNormalization"):
             return [follower, *_activations_behind(follower)]
     return []
 

@@ -20,6 +20,7 @@ from keras import layers, ops
 
 from speech2face import audio
 from speech2face import config as config_lib
+from speech2face.models.batch_norm import FusedBatchNormalization
 
 
 class Row(NamedTuple):
@@ -235,7 +236,7 @@ def _activate(
     x = layers.ReLU(dtype=dtype_policy, name=f"relu{number}")(x)
     if not config.batch_norm:
         return x
-    return layers.BatchNormalization(
+    return FusedBatchNormalization(
         momentum=config.batch_norm_momentum,
         epsilon=config.batch_norm_epsilon,
         synchronized=config.global_batch_norm,

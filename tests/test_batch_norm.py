@@ -1,0 +1,82 @@
+"""Fused batch normalisation is Keras' batch normalisation."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from speech2face.models.batch_norm import FusedBatchNormalization
+
+
+def layer_pair(dtype, trainable=True, shape=(None, None, 7, 5)):
+    """Keras' layer and ours, with the same weights."""
+    random = np.random.default_rng(0)
+    weights = [*random.normal(size=(3, 5)), random.uniform(1, 2, 5)]
+    pair = []
+    for layer_type in (keras.layers.BatchNormalization, FusedBatchNormalization):
+        layer = layer_type(momentum=0.9, epsilon=1e-3, dtype=dtype)
+        layer.build(shape)
+        layer.set_weights(weights)
+        layer.trainable = trainable
+        pair.append(layer)
+    return pair
+
+
+def step(layer, inputs, direction, training=True):
+    """Outputs, gradients of the inputs, gamma and beta, and the moved averages."""
+
+    @tf.function
+    def run(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = layer(x, training=training)
+            total = tf.reduce_sum(tf.cast(outputs, tf.float32) * direction)
+        sources = [x, layer.gamma.value, layer.beta.value]
+        return outputs, tape.gradient(total, sources)
+
+    outputs, gradients = run(inputs)
+    averages = [layer.moving_mean.numpy(), layer.moving_variance.numpy()]
+    return [outputs, *gradients, *averages]
+
+
+@pytest.mark.parametrize("training, trainable", [(True, True), (True, False), (0, 1)])
+def test_equals_keras(training, trainable):
+    random = np.random.default_rng(1)
+    inputs = tf.constant(random.normal(1, 2, size=(2, 3, 7, 5)), tf.float32)
+    direction = random.normal(size=(2, 3, 7, 5)).astype(np.float32)
+    theirs, ours = (
+        step(layer, inputs, direction, bool(training))
+        for layer in layer_pair("float32", bool(trainable))
+    )
+    for one, two in zip(theirs, ours):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
+
+
+def test_half_precision_stays_half_and_statistics_do_not():
+    random = np.random.default_rng(1)
+    inputs = tf.constant(random.normal(1, 2, size=(2, 3, 7, 5)), tf.bfloat16)
+    direction = random.normal(size=(2, 3, 7, 5)).astype(np.float32)
+    theirs, ours = (
+        step(layer, inputs, direction) for layer in layer_pair("mixed_bfloat16")
+    )
+    assert ours[0].dtype == tf.bfloat16 and ours[-1].dtype == np.float32
+    for one, two in zip(theirs, ours):
+        one, two = (np.asarray(tf.cast(value, tf.float32)) for value in (one, two))
+        np.testing.assert_allclose(one, two, rtol=0.05, atol=0.05)
+    np.testing.assert_allclose(theirs[-1], ours[-1], rtol=1e-3)
+
+
+def test_it_is_one_operation():
+    _, ours = layer_pair("float32")
+    function = tf.function(lambda x: ours(x, training=True))
+    graph = function.get_concrete_function(tf.TensorSpec([2, 3, 7, 5])).graph
+    types = [operation.type for operation in graph.get_operations()]
+    assert types.count("FusedBatchNormV3") == 1 and "SquaredDifference" not in types
+
+
+def test_other_inputs_are_keras_own():
+    random = np.random.default_rng(2)
+    inputs = random.normal(size=(4, 6, 5)).astype(np.float32)
+    pair = layer_pair("float32", shape=(None, 6, 5))
+    theirs, ours = (layer(inputs, training=True) for layer in pair)
+    np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=1e-6)
