@@ -1,7 +1,7 @@
 """The run folder: what a training leaves behind and resumes from.
 
     config.json      the training's config (VoiceTrainingConfig, DecoderTrainingConfig)
-    run.json         data set checksum, versions, hardware: what else decides a result
+    run.json         data set checksum; of each start flags, versions, commit, hardware
     checkpoints/     weights, optimizer and iteration, written by TensorFlow
     summaries/       TensorBoard events, `log.jsonl`, and the newest sample faces
     decoder/         voice runs: the face decoder it was trained against
@@ -16,7 +16,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import platform
 from typing import Any, Iterable, List, Optional
 
 import keras
@@ -24,7 +23,7 @@ import tensorflow as tf
 from absl import logging
 
 from speech2face import config as config_lib
-from speech2face import files
+from speech2face import environment, files
 
 CONFIG_FILE = "config.json"
 RUN_FILE = "run.json"
@@ -47,6 +46,8 @@ _CHANGEABLE = {
     "summarize_every",
     "validate_every",
     "validation_examples",
+    "histograms_every",
+    "projector_examples",
 }
 
 
@@ -65,20 +66,40 @@ def prepare_run(
       ValueError: the folder belongs to another run.
     """
     run_dir = pathlib.Path(run_dir)
-    # config.json comes last: a folder that was left before that is begun again.
-    if (run_dir / CONFIG_FILE).is_file():
-        _check_same_run(run_dir, config, provenance)
-    elif _has_something_else(run_dir):
-        raise ValueError(
-            f"{run_dir} is not empty and no run folder; choose another --run_dir"
-        )
+    if is_started(run_dir, config, provenance):
+        content = json.loads((run_dir / RUN_FILE).read_text())
     else:
         run_dir.mkdir(parents=True, exist_ok=True)
         where = {"data_dir": str(pathlib.Path(data_dir).resolve())}
-        content = {**where, "must_match": provenance, **_environment()}
-        text = json.dumps(content, indent=2) + "\n"
-        files.write_atomically(run_dir / RUN_FILE, text.encode())
+        content = {**where, "must_match": provenance}
+    content["starts"] = [*content.get("starts", []), environment.describe()]
+    text = json.dumps(content, indent=2) + "\n"
+    files.write_atomically(run_dir / RUN_FILE, text.encode())
     files.write_atomically(run_dir / CONFIG_FILE, config_lib.to_json(config).encode())
+
+
+def is_started(run_dir: os.PathLike, config: Any, provenance: dict) -> bool:
+    """Whether `run_dir` is this very run, to go on with; changes nothing.
+
+    Raises:
+      ValueError: the folder belongs to another run, or is none.
+    """
+    run_dir = pathlib.Path(run_dir)
+    # config.json comes last: a folder that was left before that is begun again.
+    if (run_dir / CONFIG_FILE).is_file():
+        _check_same_run(run_dir, config, provenance)
+        return True
+    if _has_something_else(run_dir):
+        raise ValueError(
+            f"{run_dir} is not empty and no run folder; choose another --run_dir"
+        )
+    return False
+
+
+def newest_step(run_dir: os.PathLike) -> int:
+    """The iteration of a run's newest checkpoint, 0 if there is none."""
+    path = tf.train.latest_checkpoint(str(pathlib.Path(run_dir) / CHECKPOINT_DIR))
+    return int(path.rpartition("-")[2]) if path else 0
 
 
 def data_dir_of(run_dir: os.PathLike) -> str:
@@ -284,13 +305,3 @@ def _without_changeable(config: Any) -> Any:
     loop = config.loop
     defaults = {name: getattr(type(loop)(), name) for name in _CHANGEABLE}
     return dataclasses.replace(config, loop=dataclasses.replace(loop, **defaults))
-
-
-def _environment() -> dict:
-    return {
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "devices": [device.name for device in tf.config.list_logical_devices()],
-    }

@@ -303,6 +303,19 @@ class LoopConfig:
     validation_examples: int = option(
         5000, "Examples of a validation pass, at most (Tables 2 and 3: 5,000)."
     )
+    histograms_every: int = option(
+        0, "Iterations between TensorBoard histograms of all weights; 0 for none."
+    )
+    projector_examples: int = option(
+        0,
+        "Validation clips whose face and voice features TensorBoard's projector shows "
+        "after each pass; 0 for none.",
+    )
+    deterministic_ops: bool = option(
+        False,
+        "Only operations that give the same bits every time: slower on a GPU, where "
+        "the others add in any order.",
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,11 +24,12 @@ class PretrainingPaths:
     run_dir: str = required("Run folder to create, or to resume.")
 
 
-def main(paths: PretrainingPaths, config: PretrainingConfig) -> None:
-    """Trains, or resumes a training."""
-    from speech2face import pretraining
+def main(paths: PretrainingPaths, config: PretrainingConfig) -> int:
+    """Trains, or resumes a training; returns the exit status."""
+    from speech2face import pretraining, training
 
-    pretraining.pretrain_voice_encoder(config, paths.data_dir, paths.run_dir)
+    step = pretraining.pretrain_voice_encoder(config, paths.data_dir, paths.run_dir)
+    return training.exit_status(step, paths.data_dir, config.loop)
 
 
 if __name__ == "__main__":

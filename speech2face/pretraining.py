@@ -9,7 +9,6 @@ of Sec. 3.
 import os
 from typing import Dict, Tuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
@@ -46,7 +45,7 @@ def pretrain_voice_encoder(
 def _pretrain(config, data_dir, run_dir) -> int:
     info = records.read_dataset_info(data_dir, kind="voice")
     n_steps = input_pipeline.n_iterations(info, config.loop)
-    keras.utils.set_random_seed(config.loop.seed)
+    training.set_seed(config.loop)
     trainer = DistillationTrainer(config)
     if distribution.is_chief():
         checkpoints.prepare_run(run_dir, config, data_dir, {"data_set": info.checksum})

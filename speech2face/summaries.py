@@ -17,6 +17,7 @@ from speech2face import files
 from speech2face.checkpoints import SUMMARY_DIR
 
 LOG_FILE = "log.jsonl"
+TRAIN, VALIDATION = "train", "validation"  # kinds of summaries
 
 
 class Summaries:
@@ -24,6 +25,7 @@ class Summaries:
 
     def __init__(self, run_dir: os.PathLike, first_step: int):
         """Opens the logs and drops what an earlier run logged after `first_step`."""
+        self._run_dir = run_dir
         self._dir = pathlib.Path(run_dir) / SUMMARY_DIR
         self._dir.mkdir(parents=True, exist_ok=True)
         kept = [entry for entry in read_log(run_dir) if entry["step"] <= first_step]
@@ -48,9 +50,16 @@ class Summaries:
         with files.atomic_path(path) as temporary:
             Image.fromarray(image).save(temporary, "PNG")
 
+    def histograms(self, kind: str, step: int, values: Dict[str, np.ndarray]) -> None:
+        """Logs the distribution of named arrays or tensors, for TensorBoard only."""
+        with self._writer(kind).as_default(step):
+            for name, value in values.items():
+                tf.summary.histogram(name, value)
+
     def _writer(self, kind: str) -> tf.summary.SummaryWriter:
         if kind not in self._writers:
-            self._writers[kind] = tf.summary.create_file_writer(str(self._dir / kind))
+            folder = str(event_dir(self._run_dir, kind))
+            self._writers[kind] = tf.summary.create_file_writer(folder)
         return self._writers[kind]
 
     def __enter__(self) -> "Summaries":
@@ -60,6 +69,11 @@ class Summaries:
         self._log.close()
         for writer in self._writers.values():
             writer.close()
+
+
+def event_dir(run_dir: os.PathLike, kind: str) -> pathlib.Path:
+    """Where the TensorBoard events of a kind of summary lie."""
+    return pathlib.Path(run_dir) / SUMMARY_DIR / kind
 
 
 def read_log(run_dir: os.PathLike) -> List[dict]:

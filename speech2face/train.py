@@ -14,7 +14,7 @@ from speech2face.config import VoiceTrainingConfig, option, required
 
 @dataclasses.dataclass(frozen=True)
 class TrainPaths:
-    """Where the parts of a training are."""
+    """Where the parts of a training are, and whether to train at all."""
 
     data_dir: str = required("Voice data set made by data_prep.build_tfrecords.")
     decoder_dir: str = required("Face decoder made by speech2face.train_face_decoder.")
@@ -24,19 +24,23 @@ class TrainPaths:
         "Run of speech2face.pretrain_voice_encoder whose weights, but for the last "
         "layer, start a new run. Not in the paper.",
     )
-
-
-def main(paths: TrainPaths, config: VoiceTrainingConfig) -> None:
-    """Trains, or resumes a training."""
-    from speech2face import training
-
-    training.train_voice_encoder(
-        config,
-        data_dir=paths.data_dir,
-        decoder_dir=paths.decoder_dir,
-        run_dir=paths.run_dir,
-        init_dir=paths.init_dir,
+    dry_run: bool = option(
+        False,
+        "Check options, data, weights, memory and disk in seconds, print the plan and "
+        "how long it will take, and train nothing.",
     )
+
+
+def main(paths: TrainPaths, config: VoiceTrainingConfig) -> int:
+    """Trains, resumes a training, or prints its plan; returns the exit status."""
+    from speech2face import dry_run, training
+
+    arguments = (config, paths.data_dir, paths.decoder_dir, paths.run_dir)
+    if paths.dry_run:
+        print(dry_run.voice_training(*arguments, paths.init_dir))
+        return 0
+    step = training.train_voice_encoder(*arguments, paths.init_dir)
+    return training.exit_status(step, paths.data_dir, config.loop)
 
 
 if __name__ == "__main__":

@@ -15,25 +15,30 @@ from speech2face.config import DecoderTrainingConfig, option, required
 
 @dataclasses.dataclass(frozen=True)
 class DecoderPaths:
-    """Where the parts of a decoder training are."""
+    """Where the parts of a decoder training are, and whether to train at all."""
 
     data_dir: str = required("Face data set made by data_prep.build_decoder_tfrecords.")
     run_dir: str = required("Run folder to create, or to resume.")
     vgg_face_weights: str = option(
         "", "Imported VGG-Face weights, if the data set's features are VGG-Face's."
     )
-
-
-def main(paths: DecoderPaths, config: DecoderTrainingConfig) -> None:
-    """Trains, or resumes a training."""
-    from speech2face import training
-
-    training.train_face_decoder(
-        config,
-        data_dir=paths.data_dir,
-        run_dir=paths.run_dir,
-        vgg_face_weights=paths.vgg_face_weights,
+    dry_run: bool = option(
+        False,
+        "Check options, data, weights, memory and disk in seconds, print the plan and "
+        "how long it will take, and train nothing.",
     )
+
+
+def main(paths: DecoderPaths, config: DecoderTrainingConfig) -> int:
+    """Trains, resumes a training, or prints its plan; returns the exit status."""
+    from speech2face import dry_run, training
+
+    arguments = (config, paths.data_dir, paths.run_dir, paths.vgg_face_weights)
+    if paths.dry_run:
+        print(dry_run.decoder_training(*arguments))
+        return 0
+    step = training.train_face_decoder(*arguments)
+    return training.exit_status(step, paths.data_dir, config.loop)
 
 
 if __name__ == "__main__":

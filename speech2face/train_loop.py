@@ -3,7 +3,9 @@
 import contextlib
 import os
 import signal
+import sys
 import threading
+import time
 from typing import Callable, Dict, Iterable, List, Optional, Tuple
 
 import numpy as np
@@ -14,7 +16,7 @@ from tqdm import tqdm
 from speech2face import distribution
 from speech2face.checkpoints import Checkpointer
 from speech2face.config import LoopConfig
-from speech2face.summaries import Summaries
+from speech2face.summaries import TRAIN, VALIDATION, Summaries
 from speech2face.trainer import Terms, Trainer
 
 # step -> named numbers, and a picture [h, w, 3] uint8
@@ -82,14 +84,12 @@ def run(
     if step >= n_steps:
         return step
     is_chief = distribution.is_chief()
-    recent = _Recent()
+    recent = _Recent(loop.batch_size)
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(_StopSignals())
         if is_chief:
             summaries = stack.enter_context(Summaries(run_dir, step))
-        progress = stack.enter_context(
-            tqdm(total=n_steps, initial=step, unit="it", disable=not is_chief)
-        )
+        progress = stack.enter_context(_progress_line(step, n_steps, is_chief))
         batches = iter(batches_from(step))
         while step < n_steps and not stop.agreed:
             n = _steps_of_call(step, n_steps, loop)
@@ -109,8 +109,13 @@ def run(
                 continue
             if is_summarized:
                 means = recent.take_means()
+                means["learning_rate"] = float(trainer.optimizer.learning_rate)
                 progress.set_postfix_str(f"loss {means['total']:.4g}")
-                summaries.scalars("train", step, means)
+                summaries.scalars(TRAIN, step, means)
+            if loop.histograms_every and step % loop.histograms_every == 0:
+                weights = trainer.model.trainable_variables
+                values = {weight.path: weight.numpy() for weight in weights}
+                summaries.histograms(TRAIN, step, values)
             if validate and _is_validation_due(step, n_steps, loop):
                 _log_validation(summaries, step, *validate())
             if is_saved:
@@ -120,9 +125,23 @@ def run(
     return step
 
 
+def _progress_line(step: int, n_steps: int, is_shown: bool) -> tqdm:
+    """Iterations, rate and time left; in a file a line a minute instead of ten a s."""
+    return tqdm(
+        total=n_steps,
+        initial=step,
+        unit="it",
+        mininterval=0.1 if sys.stderr.isatty() else 60.0,
+        disable=not is_shown,
+    )
+
+
 def _steps_of_call(step: int, n_steps: int, loop: LoopConfig) -> int:
     """How many steps to take at once, so that nothing that is due is passed."""
-    intervals = (loop.save_every, loop.summarize_every, loop.validate_every)
+    intervals = (
+        *(loop.save_every, loop.summarize_every),
+        *(loop.validate_every, loop.histograms_every),
+    )
     to_next = [every - step % every for every in intervals if every]
     return min(loop.steps_per_call, n_steps - step, *to_next)
 
@@ -139,17 +158,19 @@ def _log_validation(
     numbers: Dict[str, float],
     faces: Optional[np.ndarray],
 ) -> None:
-    summaries.scalars("validation", step, numbers)
+    summaries.scalars(VALIDATION, step, numbers)
     if faces is not None:
-        summaries.faces("validation", step, faces)
+        summaries.faces(VALIDATION, step, faces)
 
 
 class _Recent:
     """The terms of the steps since the last summary, kept on the device."""
 
-    def __init__(self):
+    def __init__(self, batch_size: int):
+        self._batch_size = batch_size
         self._step = 0  # of the last terms
         self._calls: List[Terms] = []
+        self._start = time.monotonic()
 
     def add(self, step: int, terms: Terms) -> None:
         """Takes the terms [n] of the n steps up to `step`."""
@@ -157,9 +178,12 @@ class _Recent:
         self._calls.append(terms)
 
     def take_means(self) -> Dict[str, float]:
-        """Returns the mean of each term and starts anew."""
+        """Returns the mean of each term, and examples per second; starts anew."""
         means = {name: float(np.mean(self._values(name))) for name in self._calls[0]}
-        self._calls = []
+        secs = time.monotonic() - self._start  # with what was validated and saved
+        n_steps = len(self._values("total"))
+        means["examples_per_sec"] = n_steps * self._batch_size / secs
+        self._calls, self._start = [], time.monotonic()
         return means
 
     def check_finite(self) -> None:

@@ -1,7 +1,10 @@
 """Both trainings from folders to folders: what the training commands call."""
 
+import dataclasses
 import os
 import pathlib
+import signal
+from typing import Dict, Optional
 
 import keras
 import numpy as np
@@ -20,12 +23,66 @@ from speech2face import (
     transfer,
     validation,
 )
-from speech2face.config import DecoderTrainingConfig, VoiceTrainingConfig
+from speech2face.config import DecoderTrainingConfig, LoopConfig, VoiceTrainingConfig
 from speech2face.decoder_bundle import DECODER_DIR, DecoderBundle
+from speech2face.input_pipeline import ParseFn
 from speech2face.models import face_decoder, speaker_encoder
 from speech2face.normalizer import FeatureNormalizer
 from speech2face.precision import dtype_policy
-from speech2face.trainer import DecoderTrainer, VoiceTrainer
+from speech2face.records import DatasetInfo
+from speech2face.trainer import DecoderTrainer, Trainer, VoiceTrainer
+
+STOPPED = 128 + signal.SIGTERM  # what schedulers take for "start it again"
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A training before its first iteration: all is read and built, nothing written.
+
+    Attributes:
+      trainer: network and optimizer, new.
+      info: of the data set.
+      parse: of its records.
+      n_steps: iterations.
+      provenance: what must be the same when a run goes on.
+      decoder: voice trainings: the frozen face decoder.
+    """
+
+    trainer: Trainer
+    info: DatasetInfo
+    parse: ParseFn
+    n_steps: int
+    provenance: Dict[str, str]
+    decoder: Optional[DecoderBundle] = None
+
+
+def set_seed(loop: LoopConfig) -> None:
+    """Makes all that is random from now on a function of `loop.seed`."""
+    keras.utils.set_random_seed(loop.seed)
+    if loop.deterministic_ops:
+        tf.config.experimental.enable_op_determinism()
+
+
+def voice_job(
+    config: VoiceTrainingConfig,
+    data_dir: os.PathLike,
+    decoder_dir: os.PathLike,
+    init_dir: str = "",
+) -> Job:
+    """Reads and builds what `train_voice_encoder` needs; raises as it does."""
+    info = records.read_dataset_info(data_dir, kind="voice")
+    decoder = decoder_bundle.load(decoder_dir)
+    check_same_recognizer(info, decoder.recognizer, data_dir, decoder_dir)
+    n_steps = input_pipeline.n_iterations(info, config.loop)
+    set_seed(config.loop)
+    trainer = VoiceTrainer(config, decoder)
+    if init_dir:
+        transfer.start_from(init_dir, trainer.model)
+    parse = input_pipeline.voice_parser(
+        info, config.audio, config.augment, config.loop.seed
+    )
+    provenance = {"data_set": info.checksum, "face_decoder": decoder.checksum()}
+    return Job(trainer, info, parse, n_steps, provenance, decoder)
 
 
 def train_voice_encoder(
@@ -44,26 +101,15 @@ def train_voice_encoder(
       ValueError: they do not fit together, are damaged, or `run_dir` is another run.
     """
     with distribution.make_strategy(config.loop.strategy).scope():
-        return _train_voice_encoder(config, data_dir, decoder_dir, run_dir, init_dir)
+        job = voice_job(config, data_dir, decoder_dir, init_dir)
+        return _train_voice_encoder(job, config, data_dir, run_dir)
 
 
-def _train_voice_encoder(config, data_dir, decoder_dir, run_dir, init_dir) -> int:
-    info = records.read_dataset_info(data_dir, kind="voice")
-    decoder = decoder_bundle.load(decoder_dir)
-    check_same_recognizer(info, decoder.recognizer, data_dir, decoder_dir)
-    n_steps = input_pipeline.n_iterations(info, config.loop)
-    keras.utils.set_random_seed(config.loop.seed)
-    trainer = VoiceTrainer(config, decoder)
-    if init_dir:
-        transfer.start_from(init_dir, trainer.model)
-    decoder_checksum = decoder.checksum()
-    provenance = {"data_set": info.checksum, "face_decoder": decoder_checksum}
+def _train_voice_encoder(job, config, data_dir, run_dir) -> int:
+    trainer, info, parse = job.trainer, job.info, job.parse
     if distribution.is_chief():
-        checkpoints.prepare_run(run_dir, config, data_dir, provenance)
-        decoder.save(pathlib.Path(run_dir) / DECODER_DIR)
-    parse = input_pipeline.voice_parser(
-        info, config.audio, config.augment, config.loop.seed
-    )
+        checkpoints.prepare_run(run_dir, config, data_dir, job.provenance)
+        job.decoder.save(pathlib.Path(run_dir) / DECODER_DIR)
     if frozen_embeddings.is_possible(config):
         embed = speaker_encoder.embedding_part(trainer.model)
         parse = frozen_embeddings.embedding_parser(
@@ -71,10 +117,36 @@ def _train_voice_encoder(config, data_dir, decoder_dir, run_dir, init_dir) -> in
         )
     validate = None
     if config.loop.validate_every and validation.SPLIT in info.splits:
-        validate = validation.VoiceValidator(data_dir, info, config, trainer, decoder)
+        validate = validation.VoiceValidator(
+            data_dir, info, config, trainer, job.decoder, run_dir
+        )
     return run_loop(
-        trainer, parse, n_steps, config.loop, data_dir, info, run_dir, validate
+        trainer, parse, job.n_steps, config.loop, data_dir, info, run_dir, validate
     )
+
+
+def decoder_job(
+    config: DecoderTrainingConfig, data_dir: os.PathLike, vgg_face_weights: str = ""
+) -> Job:
+    """Reads and builds what `train_face_decoder` needs; raises as it does."""
+    info = records.read_dataset_info(data_dir, kind="face")
+    recognizer = recognizers.load_recognizer(info.recognizer.name, vgg_face_weights)
+    if recognizer.checksum != info.recognizer.checksum:
+        raise ValueError(
+            f"{data_dir} was made with other {info.recognizer.name} weights than these"
+        )
+    n_steps = input_pipeline.n_iterations(info, config.loop)
+    set_seed(config.loop)
+    model = face_decoder.build_face_decoder(
+        config.face_decoder,
+        info.recognizer.feature_dim,
+        np.array(info.mean_landmarks, np.float32),
+        dtype_policy(config.loop.precision),
+    )
+    normalizer = FeatureNormalizer.fit(info.feature_statistics, config.normalizer)
+    trainer = DecoderTrainer(config, model, normalizer, recognizer)
+    parse = input_pipeline.face_parser(info)
+    return Job(trainer, info, parse, n_steps, {"data_set": info.checksum})
 
 
 def train_face_decoder(
@@ -91,54 +163,53 @@ def train_face_decoder(
       FileNotFoundError, ValueError: as `train_voice_encoder`.
     """
     with distribution.make_strategy(config.loop.strategy).scope():
-        return _train_face_decoder(config, data_dir, run_dir, vgg_face_weights)
+        job = decoder_job(config, data_dir, vgg_face_weights)
+        step = _train_face_decoder(job, config, data_dir, run_dir)
+        if distribution.is_chief():
+            head = _recognizer_head(
+                config, job.info.recognizer.name, vgg_face_weights, data_dir
+            )
+            bundle = _finished_decoder(job, config, data_dir, head)
+            bundle.save(pathlib.Path(run_dir) / DECODER_DIR)
+        return step
 
 
-def _train_face_decoder(config, data_dir, run_dir, vgg_face_weights) -> int:
-    info = records.read_dataset_info(data_dir, kind="face")
-    recognizer = recognizers.load_recognizer(info.recognizer.name, vgg_face_weights)
-    if recognizer.checksum != info.recognizer.checksum:
-        raise ValueError(
-            f"{data_dir} was made with other {info.recognizer.name} weights than these"
-        )
-    n_steps = input_pipeline.n_iterations(info, config.loop)
-    keras.utils.set_random_seed(config.loop.seed)
-    normalizer = FeatureNormalizer.fit(info.feature_statistics, config.normalizer)
-    mean_landmarks = np.array(info.mean_landmarks, np.float32)
-    model = face_decoder.build_face_decoder(
-        config.face_decoder,
-        info.recognizer.feature_dim,
-        mean_landmarks,
-        dtype_policy(config.loop.precision),
-    )
-    trainer = DecoderTrainer(config, model, normalizer, recognizer)
+def _train_face_decoder(job, config, data_dir, run_dir) -> int:
+    trainer, info = job.trainer, job.info
     if distribution.is_chief():
-        checkpoints.prepare_run(run_dir, config, data_dir, {"data_set": info.checksum})
+        checkpoints.prepare_run(run_dir, config, data_dir, job.provenance)
     validate = None
     if config.loop.validate_every and validation.SPLIT in info.splits:
         validate = validation.DecoderValidator(data_dir, info, config, trainer)
-    parse = input_pipeline.face_parser(info)
-    step = run_loop(
-        trainer, parse, n_steps, config.loop, data_dir, info, run_dir, validate
+    return run_loop(
+        trainer, job.parse, job.n_steps, config.loop, data_dir, info, run_dir, validate
     )
+
+
+def _finished_decoder(job, config, data_dir, head) -> DecoderBundle:
+    info = job.info
+    normalizer = FeatureNormalizer.fit(info.feature_statistics, config.normalizer)
     if config.decoder_loss.landmark_ridge:
         landmark_regression.refit(
-            model, normalizer, data_dir, config.decoder_loss.landmark_ridge
+            job.trainer.model, normalizer, data_dir, config.decoder_loss.landmark_ridge
         )
-    bundle = DecoderBundle(
-        model=model,
+    return DecoderBundle(
+        model=job.trainer.model,
         config=config.face_decoder,
         normalizer=normalizer,
-        head=_recognizer_head(config, info.recognizer.name, vgg_face_weights, data_dir),
-        mean_landmarks=mean_landmarks,
+        head=head,
+        mean_landmarks=np.array(info.mean_landmarks, np.float32),
         mean_feature=normalizer.normalize(
             np.array(info.feature_statistics.mean, np.float32)
         ),
         recognizer=info.recognizer,
     )
-    if distribution.is_chief():
-        bundle.save(pathlib.Path(run_dir) / DECODER_DIR)
-    return step
+
+
+def exit_status(step: int, data_dir: os.PathLike, loop: LoopConfig) -> int:
+    """Exit status of a training that reached `step`: 0 at its end, else `STOPPED`."""
+    info = records.read_dataset_info(data_dir)
+    return 0 if step >= input_pipeline.n_iterations(info, loop) else STOPPED
 
 
 def run_loop(trainer, parse, n_steps, loop, data_dir, info, run_dir, validate) -> int:

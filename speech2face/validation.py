@@ -5,7 +5,15 @@ from typing import Dict, Tuple
 import numpy as np
 import tensorflow as tf
 
-from speech2face import files, input_pipeline, metrics, pictures, records
+from speech2face import (
+    files,
+    input_pipeline,
+    metrics,
+    pictures,
+    projector,
+    records,
+    summaries,
+)
 from speech2face.config import (
     AudioConfig,
     AugmentConfig,
@@ -36,7 +44,7 @@ class VoiceValidator:
     """Loss terms, angle, recall, and a picture of true face | F2F | S2F.
 
     The pictured clips are the first of the split, so pictures of successive
-    iterations can be compared.
+    iterations can be compared; so are those that TensorBoard's projector shows.
     """
 
     def __init__(
@@ -46,16 +54,20 @@ class VoiceValidator:
         config: VoiceTrainingConfig,
         trainer: VoiceTrainer,
         decoder: DecoderBundle,
+        run_dir: records.PathLike,
     ):
         """Prepares the batches; the audio is taken as in Sec. 3, without changes."""
         self._batches = voice_batches(data_dir, info, config.audio, config.loop)
         self._trainer = trainer
         self._decoder = decoder
+        self._projector_dir = summaries.event_dir(run_dir, summaries.VALIDATION)
         examples = records.iterate_voice_examples(data_dir, SPLIT)
+        n_read = max(N_PICTURED, config.loop.projector_examples)
+        first = [example for example, _ in zip(examples, range(n_read))]
         self._true_faces = [
-            files.decode_image(example.face_jpeg)
-            for example, _ in zip(examples, range(N_PICTURED))
+            files.decode_image(example.face_jpeg) for example in first[:N_PICTURED]
         ]
+        self._labels = [e.labels for e in first[: config.loop.projector_examples]]
 
     def __call__(self) -> Tuple[Dict[str, float], np.ndarray]:
         """Returns named numbers and the picture [h, w, 3] uint8."""
@@ -73,14 +85,27 @@ class VoiceValidator:
             "recall_percent_10": retrieval["recall_percent"]["10"],
             "median_rank": retrieval["median_rank"],
         }
+        if self._labels:
+            self._project(true, predicted)
         return numbers, self._picture(true, predicted)
+
+    def _project(self, true: np.ndarray, predicted: np.ndarray) -> None:
+        n = min(len(self._labels), len(true))
+        features = {"face": true[:n], "voice": predicted[:n]}
+        images = {kind: self._decode(rows) for kind, rows in features.items()}
+        projector.write(self._projector_dir, features, images, self._labels[:n])
+
+    def _decode(self, features: np.ndarray) -> np.ndarray:
+        parts = np.array_split(features, -(-len(features) // N_PICTURED))
+        images = [self._decoder.model(part)["image"] for part in parts]
+        return pictures.to_uint8(np.concatenate(images))
 
     def _picture(self, true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         n = len(self._true_faces)
         columns = [
             self._true_faces,
-            pictures.to_uint8(self._decoder.model(true[:n])["image"]),
-            pictures.to_uint8(self._decoder.model(predicted[:n])["image"]),
+            self._decode(true[:n]),
+            self._decode(predicted[:n]),
         ]
         return pictures.grid([list(row) for row in zip(*columns)])
 
