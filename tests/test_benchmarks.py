@@ -1,6 +1,7 @@
 """The benchmarks measure what they say, on small things."""
 
 import json
+import pathlib
 import re
 import subprocess
 import sys
@@ -9,10 +10,22 @@ import time
 import numpy as np
 import pytest
 import tiny_material
+from test_training import make_decoder
 
-from experiments.benchmarks import at_scale, networks, retrieval, startup, timing
+from experiments.benchmarks import (
+    at_scale,
+    input_pipeline,
+    keras_twin,
+    networks,
+    retrieval,
+    run,
+    startup,
+    timing,
+    training_step,
+)
 from experiments.benchmarks.timing import Timing
-from speech2face import audio
+from speech2face import audio, trainer
+from speech2face.config import VoiceEncoderConfig, VoiceTrainingConfig
 
 
 def test_fastest_is_the_fastest_of_several_calls_in_turn():
@@ -107,3 +120,59 @@ def test_a_data_sets_own_figures(tmp_path):
     # 3 s of 16-bit samples; a crop of one colour and names are little beside them.
     sizes = [2 * len(e.waveform) + len(e.face_jpeg) for e in examples]
     assert np.mean(sizes) < cost.record_bytes < np.mean(sizes) + 500
+
+
+def test_the_step_in_plain_keras_is_the_same_step():
+    config = VoiceTrainingConfig(voice_encoder=VoiceEncoderConfig(width=1 / 32))
+    decoder = make_decoder()
+    ours = trainer.VoiceTrainer(config, decoder)
+    twin = keras_twin.Twin(config, decoder)
+    twin.encoder.set_weights(ours.model.get_weights())
+    random = np.random.default_rng(0)
+    waveform = random.normal(0, 0.1, (8, 43_200)).astype(np.float32)
+    feature = random.normal(size=(8, 8)).astype(np.float32)
+    batch = {"waveform": waveform, "face_feature": feature}
+    losses = []
+    for _ in range(4):
+        loss = float(ours.train_step(batch)["total"])
+        logs = twin.train_on_batch(waveform, feature, return_dict=True)
+        assert logs["loss"] == pytest.approx(loss, rel=2e-3)
+        losses.append(loss)
+    assert losses[-1] < 0.9 * losses[0]  # the same learning, not the same standstill
+
+
+def test_a_step_of_paper_size_is_4_28_teraflop():
+    n_operations = training_step.n_operations(training_step.TrainingStepOptions())
+    assert 8 * n_operations == pytest.approx(4.28e12, rel=2e-3)
+
+
+def test_report_of_the_training_step():
+    common = {"batch_size": 8, "n_operations": 4e12, "product_rate": 2e11}
+    ours = {"secs": 25.0, "cpu_secs": 48.0, "wait_secs": 0.5, "memory_gb": 6.0}
+    twin = {"secs": 40.0, "cpu_secs": 60.0, "wait_secs": 0.0, "memory_gb": 9.0}
+    text = training_step.report(
+        {"ours": {**common, **ours}, "twin": {**common, **twin}}
+    )
+    assert "| ours | 25.00 | 48.00 | 0.32 | 160.0 | 0.80 | 2.0% | 6.0 |" in text
+    assert "| twin | 40.00 | 60.00 | 0.20 | 100.0 | 0.50 | 0.0% | 9.0 |" in text
+    assert "takes 0.62 of the twin's time, 0.80 of its CPU time and 0.67" in text
+    assert "compute-bound" in text
+
+
+def test_report_of_the_input_pipeline():
+    text = input_pipeline.report(
+        [
+            {"cores": 1, "records_per_sec": 500.0, "consumed_per_sec": 0.25},
+            {"cores": 2, "records_per_sec": 900.0, "consumed_per_sec": 0.5},
+        ]
+    )
+    assert "| 1 | 500 | 1.00 | 0.25 records/s | 2,000 |" in text
+    assert "| 2 | 900 | 1.80 | 0.50 records/s | 1,800 |" in text
+
+
+def test_what_the_command_runs_is_there():
+    folder = pathlib.Path(run.__file__).parent
+    names = set(run.SECTIONS.values())
+    assert {"training_step", "input_pipeline", "detection"} <= names
+    for name in names:
+        assert "flag_config.run(main" in (folder / f"{name}.py").read_text()

@@ -27,9 +27,12 @@ class BenchmarkOptions:
 
 # Each runs in a process of its own: what one leaves in memory is not the next one's.
 SECTIONS = {
+    "Training step": "training_step",
+    "Input pipeline": "input_pipeline",
     "Networks": "networks",
     "Warp": "warp",
     "Retrieval": "retrieval",
+    "Face detection": "detection",
     "From media to batches": "stages",
     "Commands": "startup",
 }
