@@ -321,7 +321,9 @@ def _blocks(
     if start_secs > _SEEK_MARGIN_SECS:
         target_secs = begin_secs + start_secs - _SEEK_MARGIN_SECS
         container.seek(int(target_secs * av.time_base))
-    to_float = av.AudioResampler(format="fltp")  # keeps the rate and the channels
+    # Keeps the rate and the channels. Packed: PyAV reads past the end of the planes of
+    # more than 8 channels.
+    to_float = av.AudioResampler(format="flt")
     at_secs = 0.0
     for frame in _frames(container, stream):
         for block in to_float.resample(frame):
@@ -329,7 +331,8 @@ def _blocks(
                 at_secs = block.time - begin_secs
             if end_secs is not None and at_secs >= end_secs:
                 return
-            samples, rate_hz = block.to_ndarray(), block.sample_rate
+            samples = block.to_ndarray().reshape(-1, block.layout.nb_channels).T
+            rate_hz = block.sample_rate
             yield _cut(samples, rate_hz, at_secs, start_secs, end_secs), rate_hz
             at_secs += block.samples / rate_hz
 

@@ -88,6 +88,16 @@ def test_other_audio_files_equal_libsndfile(tmp_path, name):
     assert aligned_error(waveform, expected) < 1e-3
 
 
+@pytest.mark.parametrize("n_channels", [9, 24])
+def test_more_channels_than_eight(tmp_path, n_channels):
+    """PyAV reads past the end of their planes: a crash, often."""
+    path = str(tmp_path / "many.wav")
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, [16_000, n_channels])
+    soundfile.write(path, samples, 16_000, subtype="FLOAT")
+    waveform = audio.load_waveform(path)
+    np.testing.assert_allclose(waveform, samples.mean(axis=1), atol=1e-6)
+
+
 def test_channels_are_averaged(tmp_path):
     path = tmp_path / "a.wav"
     channels = noise(4_000, 3)
