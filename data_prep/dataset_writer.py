@@ -38,22 +38,14 @@ def write_dataset(
       config: what the data were made with.
       n_shards: shards of each split; 0 makes them about 256 MB large.
       mean_landmarks: [68, 2], of a face data set.
-
-    Raises:
-      OSError: the disk is full.
     """
     folder = pathlib.Path(output_dir)
     chunks = _Chunks(works)
-    try:
-        splits = {
-            split: _write_split(folder, chunks, split, n_shards)
-            for split in SPLITS
-            if chunks.sizes[split]
-        }
-    except Exception as error:
-        if "No space left" in str(error):
-            raise OSError(f"no space left on the disk of {folder}") from None
-        raise
+    splits = {
+        split: _write_split(folder, chunks, split, n_shards)
+        for split in SPLITS
+        if chunks.sizes[split]
+    }
     info = records.DatasetInfo(
         kind=kind,
         recognizer=records.RecognizerInfo(**chunks.recognizer),

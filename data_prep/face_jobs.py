@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Sequence
 
 import numpy as np
 
-from data_prep import jobs, manifest
+from data_prep import jobs, manifest, work_folder
 from data_prep.manifest import Clip
 from data_prep.options import FaceOptions, FilterOptions, JobOptions
 from data_prep.work_folder import WorkFolder
@@ -26,6 +26,13 @@ def build_face_records(
         the manifest, the output folder or the disk.
     """
     clips = _read_clips(options)
+    with work_folder.full_disk_in_one_line(options.output_dir):
+        return _build_face_records(options, face, limits, clips)
+
+
+def _build_face_records(
+    options: JobOptions, face: FaceOptions, limits: FilterOptions, clips: List[Clip]
+) -> Dict[str, Any]:
     extra = {**dataclasses.asdict(face), **dataclasses.asdict(limits)}
     job = jobs.job_of(options, clips, "face", extra)
     if jobs.is_finished(options.output_dir, job):

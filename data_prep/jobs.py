@@ -30,6 +30,13 @@ def build_voice_records(
     """
     check_options(options)
     clips = layouts.read_clips(options, layout)
+    with work_folder.full_disk_in_one_line(options.output_dir):
+        return _build_voice_records(options, voice, clips)
+
+
+def _build_voice_records(
+    options: JobOptions, voice: VoiceOptions, clips: List[Clip]
+) -> Dict[str, Any]:
     job = job_of(options, clips, "voice", dataclasses.asdict(voice))
     if is_finished(options.output_dir, job):
         return report_of(options.output_dir)

@@ -13,7 +13,6 @@ the same pipeline runs on any Beam runner whose workers see the output folder.
 
 import contextlib
 import dataclasses
-import errno
 import logging
 import os
 import pathlib
@@ -29,7 +28,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.transforms import environments
 
-from data_prep import beam_worker
+from data_prep import beam_worker, work_folder
 from data_prep.manifest import Clip
 from data_prep.work_folder import ChunkResult, ChunkSummary, Rejection, WorkFolder
 from speech2face import files
@@ -37,7 +36,6 @@ from speech2face import files
 # Errors that mean bad data; anything else is a bug and stops the job.
 DATA_ERRORS = (ValueError, OSError, RuntimeError, MemoryError, EOFError)
 MAX_DEATHS_AT_START = 3
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Rejected(ValueError):
@@ -91,7 +89,7 @@ class Stage:
 
 def reject(item: Item, stage: str, error: Exception) -> None:
     """Marks an item as rejected; a full disk is no clip's fault and is raised again."""
-    if getattr(error, "errno", None) in _DISK_FULL:
+    if getattr(error, "errno", None) in work_folder.DISK_FULL:
         raise error
     detail = " ".join(str(error).split()) or type(error).__name__
     item.rejection = Rejection(item.clip.clip_id, stage, reason_of(error), detail)
@@ -222,19 +220,12 @@ def run_stages(
         with beam.Pipeline(runner, options) as pipeline:
             _build(pipeline, work, stages, recognizer)
 
-    with _quiet_beam(), _progress(work, sizes, description):
-        try:
-            if is_watched:
-                _run_until_done(run, work, n_workers, max_secs_per_clip)
-            else:
-                run()
-        except Exception as error:
-            if "No space left" in str(error) or "quota exceeded" in str(error):
-                raise OSError(
-                    f"no space left on the disk of {work.path.parent}; make room and "
-                    "run the same command again, finished clips are kept"
-                ) from None
-            raise
+    is_full = work_folder.full_disk_in_one_line(work.path.parent)
+    with _quiet_beam(), _progress(work, sizes, description), is_full:
+        if is_watched:
+            _run_until_done(run, work, n_workers, max_secs_per_clip)
+        else:
+            run()
 
 
 def _run_until_done(

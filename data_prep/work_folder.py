@@ -10,7 +10,9 @@ on the runner. The line of JSON is read alone where the records do not matter: a
 1.7 million clips has 212,500 chunks.
 """
 
+import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -21,6 +23,31 @@ from typing import Any, Dict, Iterator, List, Sequence, Set, Tuple
 from data_prep.beam_worker import WorkerEnd
 from data_prep.manifest import Clip
 from speech2face import files
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextlib.contextmanager
+def full_disk_in_one_line(output_dir: "os.PathLike[str]") -> Iterator[None]:
+    """Turns any error of a full disk, also TensorFlow's, into one line on what to do.
+
+    Raises:
+      OSError: with that line.
+    """
+    try:
+        yield
+    except Exception as error:
+        text = str(error)
+        if (
+            getattr(error, "errno", None) in DISK_FULL
+            or "No space left" in text
+            or "quota exceeded" in text
+        ):
+            raise OSError(
+                f"no space left on the disk of {output_dir}; make room and run the "
+                "same command again, finished clips are kept"
+            ) from None
+        raise
 
 
 @dataclasses.dataclass(frozen=True)
