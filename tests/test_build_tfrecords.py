@@ -409,6 +409,32 @@ def test_morphs_lie_between_their_parents(built_faces):
         assert cosine(morph.face_feature, second.face_feature) > apart
 
 
+def test_a_face_job_interrupted_in_a_later_pass_gives_the_same_bytes(
+    built_faces, tmp_path, monkeypatch
+):
+    whole, _ = built_faces
+    options = dataclasses.replace(whole, output_dir=str(tmp_path / "data"))
+    face = FaceOptions(n_morphs=2)
+    save = work_folder.WorkFolder.save
+    for name in ("textures", "morphs"):
+
+        def fail(self, result, name=name):
+            if self.path.name == name and (name == "morphs" or self.done()):
+                raise OSError(28, "No space left on device")
+            return save(self, result)
+
+        monkeypatch.setattr(work_folder.WorkFolder, "save", fail)
+        with pytest.raises(OSError, match="no space left on the disk"):
+            face_jobs.build_face_records(options, face, FilterOptions())
+        assert "dataset.json" not in os.listdir(options.output_dir)
+    monkeypatch.setattr(work_folder.WorkFolder, "save", save)
+    face_jobs.build_face_records(options, face, FilterOptions())
+    for path in pathlib.Path(whole.output_dir).iterdir():
+        if path.name != "report.json":
+            mine = pathlib.Path(options.output_dir) / path.name
+            assert mine.read_bytes() == path.read_bytes(), path.name
+
+
 NO_LIMITS = FilterOptions(
     max_yaw=9, min_pitch=0, max_pitch=9, max_mouth_opening=9, max_mouth_width=9,
     max_corner_lift=9, min_sharpness=0, min_chroma=0, min_eye_distance_px=0,
