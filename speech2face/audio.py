@@ -307,14 +307,14 @@ def _decode(
             if not container.streams.audio:
                 raise ValueError(f"{name} has no audio track")
             stream = container.streams.audio[0]
-            yield from _blocks(container, stream, start_secs, end_secs)
+            yield from _blocks(container, stream, name, start_secs, end_secs)
     except av.error.FFmpegError as error:
         reason = error.strerror or type(error).__name__
         raise ValueError(f"{name} is unreadable as audio or video: {reason}") from None
 
 
 def _blocks(
-    container, stream, start_secs: float, end_secs: Optional[float]
+    container, stream, name: str, start_secs: float, end_secs: Optional[float]
 ) -> Iterator[Tuple[np.ndarray, int]]:
     """Yields [channels, n] blocks, and their rates, that together are the segment."""
     begin_secs = (container.start_time or 0) / av.time_base
@@ -326,7 +326,14 @@ def _blocks(
     to_float = av.AudioResampler(format="flt")
     at_secs = 0.0
     for frame in _frames(container, stream):
-        for block in to_float.resample(frame):
+        try:
+            blocks = to_float.resample(frame)
+        except ValueError:
+            raise ValueError(
+                f"{name} is unreadable as audio or video: its sound changes channels, "
+                "rate or format midway"
+            ) from None
+        for block in blocks:
             if block.pts is not None:  # else it follows the one before
                 at_secs = block.time - begin_secs
             if end_secs is not None and at_secs >= end_secs:

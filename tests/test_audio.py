@@ -98,6 +98,25 @@ def test_more_channels_than_eight(tmp_path, n_channels):
     np.testing.assert_allclose(waveform, samples.mean(axis=1), atol=1e-6)
 
 
+def test_sound_that_changes_midway_is_refused(tmp_path):
+    """Of one channel, then of two: AAC frames may follow each other like that."""
+    content = b""
+    for layout, n_channels in (("mono", 1), ("stereo", 2)):
+        part = tmp_path / f"{layout}.aac"
+        with av.open(str(part), "w", format="adts") as out:
+            stream = out.add_stream("aac", rate=16_000, layout=layout)
+            samples = np.tile(tone(16_000), [n_channels, 1]).astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(samples, "fltp", layout)
+            frame.sample_rate = 16_000
+            out.mux(stream.encode(frame))
+            out.mux(stream.encode())
+        content += part.read_bytes()
+    path = tmp_path / "both.aac"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="both.aac is unreadable .* changes channels"):
+        audio.load_waveform(str(path))
+
+
 def test_channels_are_averaged(tmp_path):
     path = tmp_path / "a.wav"
     channels = noise(4_000, 3)
