@@ -40,6 +40,7 @@ _CHANGEABLE = {
     "accumulate_steps",
     "steps_per_call",
     "xla",
+    "skip_corrupt",
     "save_every",
     "keep_checkpoints",
     "keep_every_hours",
@@ -147,12 +148,16 @@ class Checkpointer:
         self._keep = keep
         self._keep_every_secs = 3600 * keep_every_hours
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._parts = {"step": self._step, "model": _by_path(model.variables)}
+        parts = {"step": self._step, "model": _by_path(model.variables)}
         self._is_whole = optimizer is not None
         if optimizer is not None:
             inner = getattr(optimizer, "inner_optimizer", optimizer)
-            self._parts["optimizer"] = _by_path(inner.variables)
-            self._parts["loss_scale"] = _loss_scale(optimizer)
+            parts["optimizer"] = _by_path(inner.variables)
+        # Both now: of several processes, all must take part in making a variable.
+        self._unscaled = _checkpoint(parts)  # of an earlier version
+        if optimizer is not None:
+            parts["loss_scale"] = _loss_scale(optimizer)
+        self._checkpoint = _checkpoint(parts)
 
     def save(self, step: int) -> None:
         """Writes a checkpoint of iteration `step`.
@@ -164,7 +169,7 @@ class Checkpointer:
         try:
             self._dir.mkdir(parents=True, exist_ok=True)
             _remove_half_written(self._dir)
-            _checkpoint(self._parts).write(str(self._dir / f"ckpt-{step}"))
+            self._checkpoint.write(str(self._dir / f"ckpt-{step}"))
             self._remove_old()
         except (OSError, tf.errors.OpError) as error:
             _remove_half_written(self._dir)
@@ -201,10 +206,9 @@ class Checkpointer:
 
     def _restore(self, path: str) -> None:
         names = [name for name, _ in tf.train.list_variables(path)]
-        parts = dict(self._parts)
-        if not any(name.startswith("loss_scale/") for name in names):
-            parts.pop("loss_scale", None)  # of an earlier version
-        status = _checkpoint(parts).restore(path)
+        is_scaled = any(name.startswith("loss_scale/") for name in names)
+        checkpoint = self._checkpoint if is_scaled else self._unscaled
+        status = checkpoint.restore(path)
         if self._is_whole:
             status.assert_consumed()
         else:

@@ -291,6 +291,11 @@ class LoopConfig:
     shuffle_buffer: int = option(
         4096, "Records among which the order of an epoch is drawn."
     )
+    skip_corrupt: bool = option(
+        False,
+        "Replace the lost records of a damaged shard by others of the data set, and "
+        "report how many, instead of stopping.",
+    )
     save_every: int = option(1000, "Iterations between checkpoints.")
     keep_checkpoints: int = option(3, "Newest checkpoints kept.")
     keep_every_hours: float = option(

@@ -12,12 +12,14 @@ replica takes `batch_size` / replicas examples of the same global batch
 
 import json
 import os
-from typing import Callable, Dict, Iterable, Sequence
+from typing import Callable, Dict, Iterable, List, Sequence
 
 import tensorflow as tf
 
 from speech2face.config import LoopConfig, VoiceEncoderConfig
 from speech2face.input_pipeline import Part
+
+HEARTBEAT_TIMEOUT_SECS = 60  # after which a silent process counts as lost
 
 
 def make_strategy(name: str) -> tf.distribute.Strategy:
@@ -32,7 +34,7 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
         gpus = tf.config.list_logical_devices("GPU")
         return mirrored(gpus or tf.config.list_logical_devices("CPU"))
     if name == "multi_worker":
-        _check_tf_config()
+        _wait_long_for_heartbeats(_cluster())
         return tf.distribute.MultiWorkerMirroredStrategy()
     if name == "tpu":
         return tf.distribute.TPUStrategy(_connect_to_tpu())
@@ -116,11 +118,48 @@ def _numbers(batch: Dict[str, tf.Tensor]) -> Dict[str, tf.Tensor]:
     return {name: value for name, value in batch.items() if value.dtype != tf.string}
 
 
-def _check_tf_config() -> None:
+def name_lost_worker(error: tf.errors.OpError) -> None:
+    """Raises OSError if TensorFlow failed because another process is gone."""
+    lost = (
+        tf.errors.UnavailableError,
+        tf.errors.AbortedError,
+        tf.errors.CancelledError,
+        tf.errors.DeadlineExceededError,
+        tf.errors.InternalError,
+    )
+    if n_workers() > 1 and isinstance(error, lost):
+        raise OSError(
+            "another process of this training is gone; start all of them again: they "
+            f"go on from the last checkpoint ({error.message.splitlines()[0]})"
+        ) from None
+
+
+def _wait_long_for_heartbeats(cluster: Dict[str, List[str]]) -> None:
+    # TensorFlow gives a process up after 10 s, in which a busy machine may well stall,
+    # and has no public option for it: what its strategy would set, with more time.
+    from tensorflow.python.eager import context
+    from tensorflow.tsl.protobuf import coordination_config_pb2
+
+    jobs = [job for job in ("chief", "worker") if job in cluster]
+    context.context().configure_coordination_service(
+        service_type="standalone",
+        service_leader=f"/job:{jobs[0]}/replica:0/task:0",
+        heartbeat_timeout_in_ms=1000 * HEARTBEAT_TIMEOUT_SECS,
+        coordinated_jobs=[
+            coordination_config_pb2.CoordinatedJob(
+                name=job, num_tasks=len(cluster[job])
+            )
+            for job in jobs
+        ],
+    )
+
+
+def _cluster() -> Dict[str, List[str]]:
     try:
-        cluster = json.loads(os.environ["TF_CONFIG"])
-        cluster["cluster"], cluster["task"]["type"], cluster["task"]["index"]
-    except (KeyError, TypeError, json.JSONDecodeError):
+        config = json.loads(os.environ["TF_CONFIG"])
+        config["task"]["type"], config["task"]["index"]
+        return {job: list(hosts) for job, hosts in config["cluster"].items()}
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError):
         raise ValueError(
             "--strategy=multi_worker needs the environment variable TF_CONFIG: "
             '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '

@@ -32,6 +32,7 @@ def embedding_parser(
     split: str,
     parse: ParseFn,
     embed: keras.Model,
+    skip_corrupt: bool = False,
 ) -> ParseFn:
     """Returns a parser like `parse` whose examples hold embeddings.
 
@@ -41,11 +42,12 @@ def embedding_parser(
       split: whose clips are embedded, now.
       parse: parser of its records, which changes no waveform.
       embed: waveform [b, n] -> embedding [b, units] float32.
+      skip_corrupt: leaves out clips that cannot be read.
 
     Returns:
       A parser with `embedding` [units] in the place of `waveform`.
     """
-    embeddings = _embed_all(data_dir, info, split, parse, embed)
+    embeddings = _embed_all(data_dir, info, split, parse, embed, skip_corrupt)
     names = list(embeddings)
     rows = tf.lookup.StaticHashTable(
         tf.lookup.KeyValueTensorInitializer(names, tf.range(len(names))), -1
@@ -61,14 +63,16 @@ def embedding_parser(
     return parse_embedding
 
 
-def _embed_all(data_dir, info, split, parse, embed) -> Dict[bytes, np.ndarray]:
+def _embed_all(
+    data_dir, info, split, parse, embed, skip_corrupt
+) -> Dict[bytes, np.ndarray]:
     predict: Callable = tf.function(
         lambda waveform: embed(waveform, training=False),
         [tf.TensorSpec([None, None], tf.float32)],
     )
     embeddings = {}
     for batch in input_pipeline.evaluation_batches(
-        data_dir, info, split, BATCH_SIZE, parse
+        data_dir, info, split, BATCH_SIZE, parse, skip_corrupt
     ):
         vectors = predict(batch["waveform"]).numpy()
         embeddings.update(zip(batch["clip_id"].numpy().tolist(), vectors))

@@ -8,11 +8,13 @@ resumes at any batch by reading at most one group again, not the epoch so far.
 import dataclasses
 import functools
 import math
+import os
 import pathlib
-from typing import Callable, Dict, List, NamedTuple
+from typing import Callable, Dict, List, NamedTuple, Optional
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from speech2face import augment, records
 from speech2face.config import AudioConfig, AugmentConfig, LoopConfig
@@ -37,6 +39,42 @@ class Part(NamedTuple):
     n_replicas: int = 1
 
 
+class Damage:
+    """What is done about the records that a shard should have and has not.
+
+    Where `dataset.json` promises more records than can be read, a shard is cut off or
+    corrupt (TensorFlow reads up to the first corrupt record). Either that is an error,
+    or each missing record is replaced by one of the next shards of its group, so that
+    neither the number of iterations nor the place of any other example changes and the
+    run can still be resumed exactly.
+
+    Attributes:
+      n_replaced: path of a shard -> its records that were replaced.
+    """
+
+    def __init__(self, skip: bool = False):
+        """`skip`: replaces and counts instead of raising."""
+        self.skip = skip
+        self.n_replaced: Dict[str, int] = {}
+
+    def miss(self, path: tf.Tensor) -> None:
+        """Takes note of one missing record of a shard; called within the pipeline."""
+        shard = path.numpy().decode()
+        self.n_replaced[shard] = self.n_replaced.get(shard, 0) + 1
+        if not self.skip:
+            raise ValueError(f"{shard} is corrupt or cut off")
+        if self.n_replaced[shard] == 1:
+            logging.warning("%s is corrupt or cut off: skipping what is lost", shard)
+
+    def summary(self) -> str:
+        """Returns one line for a log."""
+        counts = [f"{path} {n}" for path, n in sorted(self.n_replaced.items())]
+        return (
+            f"skipped {sum(self.n_replaced.values())} damaged records and took others: "
+            + ", ".join(counts)
+        )
+
+
 def n_iterations(info: DatasetInfo, loop: LoopConfig) -> int:
     """Returns the iterations of `loop.epochs` passes over the training split."""
     n_examples = info.n_examples("train")
@@ -56,6 +94,7 @@ def training_batches(
     parse: ParseFn,
     first_step: int = 0,
     part: Part = Part(),  # noqa: B008 immutable
+    damage: Optional["Damage"] = None,
 ) -> tf.data.Dataset:
     """Returns the batches of iterations `first_step`, `first_step` + 1, ... .
 
@@ -69,6 +108,7 @@ def training_batches(
       parse: maps (serialized record, position in the stream int64) to tensors.
       first_step: batches that an earlier run has consumed.
       part: of this process.
+      damage: what to do about damaged shards; by default they are an error.
 
     Returns:
       Dicts of tensors, [loop.batch_size / part.n_replicas, ...] each, one for each
@@ -76,7 +116,9 @@ def training_batches(
       epoch is left out.
     """
     first_example = first_step * loop.batch_size
-    stream = _shuffled_records(pathlib.Path(data_dir), info, loop, first_example)
+    stream = _shuffled_records(
+        pathlib.Path(data_dir), info, loop, first_example, damage or Damage()
+    )
     return (
         _of_part(stream.enumerate(start=first_example), loop.batch_size, part)
         .map(lambda position, record: parse(record, position), tf.data.AUTOTUNE)
@@ -91,11 +133,16 @@ def evaluation_batches(
     split: str,
     batch_size: int,
     parse: ParseFn,
+    skip_corrupt: bool = False,
 ) -> tf.data.Dataset:
-    """Returns all records of a split once, in their order; the last batch is short."""
+    """Returns all records of a split once, in their order; the last batch is short.
+
+    `skip_corrupt`: leaves out what of a shard lies behind a corrupt record.
+    """
     names = [str(pathlib.Path(data_dir) / shard.name) for shard in info.shards(split)]
+    stream = tf.data.TFRecordDataset(names)
     return (
-        tf.data.TFRecordDataset(names)
+        (stream.ignore_errors(log_warning=True) if skip_corrupt else stream)
         .map(lambda record: parse(record, tf.constant(0, tf.int64)), tf.data.AUTOTUNE)
         .batch(batch_size)
         .prefetch(tf.data.AUTOTUNE)
@@ -157,12 +204,20 @@ class _Group:
     """Shards that are shuffled together: their paths, records, and shuffle seed."""
 
     paths: List[str]
-    n_examples: int
+    n_of_shards: List[int]
     seed: int
+
+    @property
+    def n_examples(self) -> int:
+        return sum(self.n_of_shards)
 
 
 def _shuffled_records(
-    data_dir: pathlib.Path, info: DatasetInfo, loop: LoopConfig, first_example: int
+    data_dir: pathlib.Path,
+    info: DatasetInfo,
+    loop: LoopConfig,
+    first_example: int,
+    damage: Damage,
 ) -> tf.data.Dataset:
     groups, n_skipped = [], first_example
     for epoch in range(math.ceil(loop.epochs)):
@@ -171,22 +226,50 @@ def _shuffled_records(
                 n_skipped -= group.n_examples
             else:
                 groups.append(group)
-    streams = [_group_records(group, loop.shuffle_buffer) for group in groups]
+    streams = [_group_records(group, loop.shuffle_buffer, damage) for group in groups]
     streams[0] = streams[0].skip(n_skipped)
     return functools.reduce(lambda one, two: one.concatenate(two), streams)
 
 
-def _group_records(group: _Group, shuffle_buffer: int) -> tf.data.Dataset:
+def _group_records(
+    group: _Group, shuffle_buffer: int, damage: Damage
+) -> tf.data.Dataset:
+    n_shards = len(group.paths)
+    others = [group.paths[index:] + group.paths[:index] for index in range(n_shards)]
     return (
-        tf.data.Dataset.from_tensor_slices(group.paths)
+        tf.data.Dataset.from_tensor_slices(
+            (others, np.array(group.n_of_shards, np.int64))
+        )
         .interleave(
-            tf.data.TFRecordDataset,
+            lambda paths, n: _shard_records(paths, n, damage),
             cycle_length=SHARDS_PER_GROUP,
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
         .shuffle(shuffle_buffer, seed=group.seed, reshuffle_each_iteration=False)
+        .apply(tf.data.experimental.assert_cardinality(group.n_examples))
     )
+
+
+def _shard_records(
+    paths: tf.Tensor, n_examples: tf.Tensor, damage: Damage
+) -> tf.data.Dataset:
+    """The `n_examples` records of a shard, `paths[0]`, or of others in its stead."""
+
+    def instead(record: tf.Tensor) -> tf.Tensor:
+        tf.py_function(damage.miss, [paths[0]], [])
+        return record
+
+    readable = tf.ensure_shape(tf.numpy_function(_or_empty, [paths], tf.string), [None])
+    own = tf.data.TFRecordDataset(readable[0]).ignore_errors()
+    others = tf.data.TFRecordDataset(tf.roll(readable, -1, 0)).ignore_errors().repeat()
+    return own.concatenate(others.map(instead)).take(n_examples)
+
+
+def _or_empty(paths: np.ndarray) -> np.ndarray:
+    # TensorFlow would try to open a file that is not there for ever.
+    found = [path if tf.io.gfile.exists(path) else os.devnull for path in paths]
+    return np.array(found, object)
 
 
 def _groups(
@@ -201,7 +284,7 @@ def _groups(
         groups.append(
             _Group(
                 paths=[str(data_dir / shard.name) for shard in members],
-                n_examples=sum(shard.n_examples for shard in members),
+                n_of_shards=[shard.n_examples for shard in members],
                 seed=int(random.integers(2**31)),
             )
         )

@@ -298,7 +298,25 @@ def iterate_records(data_dir: PathLike, split: str) -> Iterator[bytes]:
       ValueError: a shard is truncated or corrupt; the message names it and the record.
     """
     for shard in read_dataset_info(data_dir).shards(split):
-        yield from _iterate_shard(pathlib.Path(data_dir) / shard.name, shard.n_examples)
+        yield from iterate_shard(pathlib.Path(data_dir) / shard.name, shard.n_examples)
+
+
+def iterate_shard(path: pathlib.Path, n_examples: int) -> Iterator[bytes]:
+    """Yields the serialized records of one shard; raises as `iterate_records`."""
+    n_read = 0
+    try:
+        for record in tf.data.TFRecordDataset(str(path)):
+            yield record.numpy()
+            n_read += 1
+    except (tf.errors.DataLossError, tf.errors.OutOfRangeError):
+        raise ValueError(
+            f"{path}: record {n_read} is corrupt or cut off; rebuild the data set or "
+            "fetch the file again"
+        ) from None
+    if n_read != n_examples:
+        raise ValueError(
+            f"{path}: ends after record {n_read} of {n_examples}; fetch it again"
+        )
 
 
 def iterate_voice_examples(data_dir: PathLike, split: str) -> Iterator[VoiceExample]:
@@ -342,23 +360,6 @@ def parse_face_example(record: tf.Tensor, feature_dim: int) -> Dict[str, tf.Tens
     texture = tf.io.decode_png(example.pop("texture_png"), channels=3)
     example["texture"] = tf.cast(texture, tf.float32) / 255.0
     return example
-
-
-def _iterate_shard(path: pathlib.Path, n_examples: int) -> Iterator[bytes]:
-    n_read = 0
-    try:
-        for record in tf.data.TFRecordDataset(str(path)):
-            yield record.numpy()
-            n_read += 1
-    except (tf.errors.DataLossError, tf.errors.OutOfRangeError):
-        raise ValueError(
-            f"{path}: record {n_read} is corrupt or cut off; rebuild the data set or "
-            "fetch the file again"
-        ) from None
-    if n_read != n_examples:
-        raise ValueError(
-            f"{path}: ends after record {n_read} of {n_examples}; fetch it again"
-        )
 
 
 def _encode_audio(samples: np.ndarray, audio_encoding: str) -> bytes:

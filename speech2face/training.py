@@ -1,6 +1,7 @@
 """Both trainings from folders to folders: what the training commands call."""
 
 import dataclasses
+import functools
 import os
 import pathlib
 import signal
@@ -9,6 +10,7 @@ from typing import Dict, Optional
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from speech2face import (
     checkpoints,
@@ -17,6 +19,7 @@ from speech2face import (
     frozen_embeddings,
     input_pipeline,
     landmark_regression,
+    post_mortem,
     recognizers,
     records,
     train_loop,
@@ -113,7 +116,7 @@ def _train_voice_encoder(job, config, data_dir, run_dir) -> int:
     if frozen_embeddings.is_possible(config):
         embed = speaker_encoder.embedding_part(trainer.model)
         parse = frozen_embeddings.embedding_parser(
-            data_dir, info, "train", parse, embed
+            data_dir, info, "train", parse, embed, config.loop.skip_corrupt
         )
     validate = None
     if config.loop.validate_every and validation.SPLIT in info.splits:
@@ -213,22 +216,47 @@ def exit_status(step: int, data_dir: os.PathLike, loop: LoopConfig) -> int:
 
 
 def run_loop(trainer, parse, n_steps, loop, data_dir, info, run_dir, validate) -> int:
-    """Runs `train_loop.run` over a data set; names the record if one is damaged."""
+    """Runs `train_loop.run` over a data set; says whose fault it is if it fails.
+
+    Raises:
+      ValueError: a record is damaged, or the loss of an iteration is not finite: its
+        clips are named and kept.
+      OSError: another process of the training is gone.
+    """
+    damage = input_pipeline.Damage(loop.skip_corrupt)
+    stream = functools.partial(
+        input_pipeline.training_batches, data_dir, info, loop, parse
+    )
 
     def batches_from(first_step):
         return distribution.distribute(
-            lambda part: input_pipeline.training_batches(
-                data_dir, info, loop, parse, first_step, part
-            )
+            lambda part: stream(first_step, part, damage=damage)
         )
 
     try:
         return train_loop.run(trainer, batches_from, n_steps, loop, run_dir, validate)
-    except tf.errors.DataLossError:
-        for split in info.splits:  # reads on to the damaged record, and names it
-            for _ in records.iterate_records(data_dir, split):
-                pass
+    except train_loop.LossNotFinite as error:
+        raise post_mortem.explain(error, stream(error.step - 1), run_dir) from None
+    except tf.errors.OpError as error:
+        _name_damaged_record(data_dir, info, damage)
+        distribution.name_lost_worker(error)
         raise
+    finally:
+        if damage.n_replaced and damage.skip:
+            logging.warning(damage.summary())
+
+
+def _name_damaged_record(data_dir, info, damage) -> None:
+    data_dir = pathlib.Path(data_dir)
+    suspects = [
+        shard
+        for shard in info.shards("train")
+        if str(data_dir / shard.name) in damage.n_replaced
+    ]
+    suspects += info.splits.get(validation.SPLIT, [])
+    for shard in [] if damage.skip else suspects:
+        for _ in records.iterate_shard(data_dir / shard.name, shard.n_examples):
+            pass
 
 
 def _recognizer_head(config, name, weights, data_dir) -> recognizers.RecognizerHead:

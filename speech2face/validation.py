@@ -35,7 +35,7 @@ def voice_batches(
     """The first `loop.validation_examples` of the split, in batches, not augmented."""
     parse = input_pipeline.voice_parser(info, audio, AugmentConfig(), loop.seed)
     batches = input_pipeline.evaluation_batches(
-        data_dir, info, SPLIT, loop.batch_size, parse
+        data_dir, info, SPLIT, loop.batch_size, parse, loop.skip_corrupt
     )
     return batches.take(-(-loop.validation_examples // loop.batch_size))
 
@@ -127,6 +127,7 @@ class DecoderValidator:
             SPLIT,
             config.loop.batch_size,
             input_pipeline.face_parser(info),
+            config.loop.skip_corrupt,
         ).take(-(-config.loop.validation_examples // config.loop.batch_size))
         self._trainer = trainer
         examples = records.iterate_face_examples(data_dir, SPLIT)

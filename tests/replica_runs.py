@@ -105,7 +105,7 @@ def phase(kind, loop, step, n_steps, run_dir):
     checkpointer = Checkpointer(run_dir, trainer.model, trainer.optimizer)
     assert checkpointer.restore_latest() == step
     if loop.precision == "mixed_float16" and step == 0:
-        trainer.optimizer.dynamic_scale.assign(2.0**14)  # overflows once
+        trainer.optimizer.dynamic_scale.assign(2.0**16)  # one device overflows, once
     batches, calls = iter(distribution.distribute(portions)), []
     for _ in range(n_steps // loop.steps_per_call):
         n = tf.constant(loop.steps_per_call)

@@ -20,13 +20,21 @@ def dataset(tmp_path_factory):
     return folder, records.read_dataset_info(folder)
 
 
-def batches(dataset, first_step=0, augment=AugmentConfig(), **loop):  # noqa: B008
+def batches(
+    dataset,
+    first_step=0,
+    augment=AugmentConfig(),  # noqa: B008
+    damage=None,
+    **loop,
+):
     folder, info = dataset
     loop = LoopConfig(**{"batch_size": 4, "epochs": 3.0, "shuffle_buffer": 8, **loop})
     parse = input_pipeline.voice_parser(
         info, AudioConfig(clip_secs=0.2), augment, loop.seed
     )
-    return input_pipeline.training_batches(folder, info, loop, parse, first_step)
+    return input_pipeline.training_batches(
+        folder, info, loop, parse, first_step, damage=damage
+    )
 
 
 def clip_ids(stream):

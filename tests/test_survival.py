@@ -1,0 +1,195 @@
+"""What happens to trainings: killed, preempted, given damaged shards, diverging."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import small_training
+from test_input_pipeline import batches, clip_ids
+from test_records import DIM, write_voice_dataset
+from test_training import final_values
+
+from speech2face import checkpoints, input_pipeline, records, summaries
+
+N_KILLS = int(os.environ.get("SPEECH2FACE_N_KILLS", "3"))  # 20 by hand
+
+
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("survival") / "voices"
+    write_voice_dataset(folder, n=14, n_shards=3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole_run(voices):
+    assert small_training.train(voices, voices.parent / "whole") == 140
+    return voices.parent / "whole"
+
+
+def start(voices, run_dir, *arguments, **environment):
+    script = pathlib.Path(small_training.__file__)
+    path = os.pathsep.join(filter(None, sys.path))
+    return subprocess.Popen(
+        [sys.executable, str(script), str(voices), str(run_dir), *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path, **environment},
+    )
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_weights(
+    voices, whole_run, tmp_path
+):
+    process = start(voices, tmp_path / "run", "none", str(N_KILLS))
+    _, errors = process.communicate(timeout=60 + 60 * N_KILLS)
+    assert process.returncode == 0, errors[-3000:]
+    assert_same_values(tmp_path / "run", whole_run, atol=0)
+    log = summaries.read_log(tmp_path / "run")
+    assert log == summaries.read_log(whole_run)
+
+
+def assert_same_values(run_dir, other, atol):
+    one, two = final_values(run_dir), final_values(other)
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        np.testing.assert_allclose(value, two[name], rtol=0, atol=atol, err_msg=name)
+
+
+def start_workers(voices, run_dir):
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        hosts = [f"127.0.0.1:{s.getsockname()[1]}" for s in (one, two)]
+    return [
+        start(
+            voices,
+            run_dir,
+            "multi_worker",
+            TF_CONFIG=json.dumps(
+                {
+                    "cluster": {"worker": hosts},
+                    "task": {"type": "worker", "index": index},
+                }
+            ),
+        )
+        for index in (0, 1)
+    ]
+
+
+def wait_for_iteration(workers, run_dir, step):
+    while not any(entry["step"] >= step for entry in summaries.read_log(run_dir)):
+        for worker in workers:
+            assert worker.poll() is None, worker.stderr.read()[-3000:]
+        time.sleep(0.05)
+
+
+def test_two_processes_are_one_training_whatever_happens_to_one(voices, tmp_path):
+    run_dir = tmp_path / "run"
+    workers = start_workers(voices, run_dir)
+    wait_for_iteration(workers, run_dir, 9)
+    workers[1].kill()
+    workers[1].wait()
+    # The other one notices within a minute; a cluster's manager does not wait, either.
+    workers[0].kill()
+    workers[0].wait()
+    assert checkpoints.list_checkpoints(run_dir)
+
+    workers = start_workers(voices, run_dir)
+    wait_for_iteration(workers, run_dir, 40)
+    workers[1].send_signal(signal.SIGTERM)  # preempted: both stop and save
+    for worker in workers:
+        _, errors = worker.communicate(timeout=120)
+        assert worker.returncode == 0, errors[-3000:]
+    stopped = int(checkpoints.list_checkpoints(run_dir)[-1].split("-")[-1])
+    assert 40 <= stopped < 140
+
+    for worker in start_workers(voices, run_dir):
+        _, errors = worker.communicate(timeout=240)
+        assert worker.returncode == 0, errors[-3000:]
+    loop = dataclasses.replace(small_training.LOOP, strategy="mirrored")
+    small_training.train(voices, tmp_path / "single", loop)  # of one device
+    # 140 steps of 1e-2; sums of two halves are rounded otherwise than one sum.
+    assert_same_values(run_dir, tmp_path / "single", atol=2e-4)
+
+
+def test_a_loss_that_is_not_finite_names_its_clips_and_keeps_their_batch(tmp_path):
+    voices = tmp_path / "voices"
+    examples, info = write_voice_dataset(voices, n=14, n_shards=1)
+    keras.utils.set_random_seed(0)  # as the training does
+    clip = clip_ids(batches((voices, info)))[9].decode()  # in the third batch
+    number = int(clip[len("clip") :])
+    bad = np.where(np.arange(DIM) == 2, np.nan, examples[number].face_feature)
+    examples[number] = dataclasses.replace(examples[number], face_feature=bad)
+    serialized = [records.encode_voice_example(example) for example in examples]
+    info = dataclasses.replace(
+        info, splits={"train": records.write_shards(voices, "train", serialized, 1)}
+    )
+    records.write_dataset_info(voices, info)
+    loop = dataclasses.replace(
+        small_training.LOOP, save_every=2, steps_per_call=4, epochs=3.0
+    )
+    with pytest.raises(ValueError, match=f"iteration 3 is not finite.* {clip}\\b"):
+        small_training.train(voices, tmp_path / "run", loop)
+    batch = np.load(tmp_path / "run/not_finite/iteration_3.npz")
+    assert clip in batch["clip_id"] and np.isnan(batch["face_feature"]).sum() == 1
+    assert batch["waveform"].shape == (4, 400) and np.isnan(batch["loss/total"])
+    saved = checkpoints.list_checkpoints(tmp_path / "run")
+    assert len(saved) == 1 and saved[0].endswith("ckpt-2")  # the last good one
+    assert all(np.isfinite(v).all() for v in final_values(tmp_path / "run").values())
+
+
+def damage_shard(folder, shard, after_records):
+    info = records.read_dataset_info(folder)
+    path = folder / info.shards("train")[shard].name
+    content = bytearray(path.read_bytes())
+    size = len(content) // info.shards("train")[shard].n_examples
+    content[size * after_records + size // 2] ^= 0xFF
+    path.write_bytes(bytes(content))
+    return path
+
+
+def test_skipping_damage_moves_no_other_example(tmp_path):
+    write_voice_dataset(tmp_path / "voices", n=20, n_shards=4)
+    info = records.read_dataset_info(tmp_path / "voices")
+    whole = clip_ids(batches((tmp_path / "voices", info)))
+    paths = {
+        str(damage_shard(tmp_path / "voices", 1, 2)): 3,  # of 5 records
+        str(damage_shard(tmp_path / "voices", 3, 0)): 5,
+    }
+    (tmp_path / "voices" / info.shards("train")[0].name).unlink()
+    paths[str(tmp_path / "voices" / info.shards("train")[0].name)] = 5
+    lost = {f"clip{i}".encode() for i in (0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 18, 19)}
+    for first_step in (0, 7):
+        damage = input_pipeline.Damage(skip=True)
+        parts = batches((tmp_path / "voices", info), first_step, damage=damage)
+        found = clip_ids(parts)
+        expected = whole[4 * first_step :]
+        assert len(found) == len(expected)
+        for one, two in zip(found, expected):
+            assert one not in lost and (one == two or two in lost)
+    assert set(damage.n_replaced) == set(paths)
+    n = sum(clip in lost for clip in whole[28:])
+    assert sum(damage.n_replaced.values()) >= n  # and what was read to resume
+    assert "skipped" in damage.summary() and list(paths)[0] in damage.summary()
+
+
+def test_a_training_goes_on_over_a_damaged_shard_if_told_so(tmp_path, caplog):
+    voices = tmp_path / "voices"
+    write_voice_dataset(voices, n=14, n_shards=3)
+    path = damage_shard(voices, 1, 2)
+    loop = dataclasses.replace(small_training.LOOP, epochs=3.0)
+    with pytest.raises(ValueError, match=f"{path.name}: record 2 is corrupt"):
+        small_training.train(voices, tmp_path / "run", loop)
+    loop = dataclasses.replace(loop, skip_corrupt=True)
+    assert small_training.train(voices, tmp_path / "run", loop) == 10
+    assert "damaged records and took others" in caplog.text and path.name in caplog.text
