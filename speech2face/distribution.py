@@ -10,9 +10,10 @@ replica takes `batch_size` / replicas examples of the same global batch
 (`input_pipeline.training_batches`), and `trainer.Trainer` adds up what they found.
 """
 
+import contextlib
 import json
 import os
-from typing import Callable, Dict, Iterable, List, Sequence
+from typing import Callable, Dict, Iterable, Iterator, List, Sequence
 
 import tensorflow as tf
 
@@ -20,6 +21,38 @@ from speech2face.config import LoopConfig, VoiceEncoderConfig
 from speech2face.input_pipeline import Part
 
 HEARTBEAT_TIMEOUT_SECS = 60  # after which a silent process counts as lost
+
+_WHEN_A_WORKER_IS_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+
+
+@contextlib.contextmanager
+def scope(strategy_name: str) -> Iterator[None]:
+    """The scope of a training: of the strategy, until all processes are done.
+
+    Raises:
+      ValueError: this machine cannot do that.
+      OSError: another process of the training is gone.
+    """
+    strategy = make_strategy(strategy_name)
+    with strategy.scope():
+        n_processes = n_workers()
+        try:
+            yield
+            if n_processes > 1:
+                _wait_for_all(strategy)
+        except _WHEN_A_WORKER_IS_LOST as error:
+            if n_processes == 1:
+                raise
+            raise OSError(
+                "another process of this training is gone; start all of them again: "
+                f"they go on from the last checkpoint ({type(error).__name__})"
+            ) from None
 
 
 def make_strategy(name: str) -> tf.distribute.Strategy:
@@ -118,20 +151,13 @@ def _numbers(batch: Dict[str, tf.Tensor]) -> Dict[str, tf.Tensor]:
     return {name: value for name, value in batch.items() if value.dtype != tf.string}
 
 
-def name_lost_worker(error: tf.errors.OpError) -> None:
-    """Raises OSError if TensorFlow failed because another process is gone."""
-    lost = (
-        tf.errors.UnavailableError,
-        tf.errors.AbortedError,
-        tf.errors.CancelledError,
-        tf.errors.DeadlineExceededError,
-        tf.errors.InternalError,
-    )
-    if n_workers() > 1 and isinstance(error, lost):
-        raise OSError(
-            "another process of this training is gone; start all of them again: they "
-            f"go on from the last checkpoint ({error.message.splitlines()[0]})"
-        ) from None
+def _wait_for_all(strategy: tf.distribute.Strategy) -> None:
+    # Who leaves early counts as lost, and TensorFlow stops the others.
+    @tf.function
+    def meet() -> tf.Tensor:
+        return strategy.reduce("SUM", strategy.run(lambda: tf.constant(1.0)), axis=None)
+
+    meet().numpy()
 
 
 def _wait_long_for_heartbeats(cluster: Dict[str, List[str]]) -> None:

@@ -38,7 +38,7 @@ def pretrain_voice_encoder(
     """
     if config.voice_encoder.encoder != "table1":
         raise ValueError("--encoder=speaker_embedding is the teacher; pretrain table1")
-    with distribution.make_strategy(config.loop.strategy).scope():
+    with distribution.scope(config.loop.strategy):
         return _pretrain(config, data_dir, run_dir)
 
 

@@ -103,7 +103,7 @@ def train_voice_encoder(
       FileNotFoundError: data set or decoder are not there.
       ValueError: they do not fit together, are damaged, or `run_dir` is another run.
     """
-    with distribution.make_strategy(config.loop.strategy).scope():
+    with distribution.scope(config.loop.strategy):
         job = voice_job(config, data_dir, decoder_dir, init_dir)
         return _train_voice_encoder(job, config, data_dir, run_dir)
 
@@ -165,7 +165,7 @@ def train_face_decoder(
     Raises:
       FileNotFoundError, ValueError: as `train_voice_encoder`.
     """
-    with distribution.make_strategy(config.loop.strategy).scope():
+    with distribution.scope(config.loop.strategy):
         job = decoder_job(config, data_dir, vgg_face_weights)
         step = _train_face_decoder(job, config, data_dir, run_dir)
         if distribution.is_chief():
@@ -221,7 +221,6 @@ def run_loop(trainer, parse, n_steps, loop, data_dir, info, run_dir, validate) -
     Raises:
       ValueError: a record is damaged, or the loss of an iteration is not finite: its
         clips are named and kept.
-      OSError: another process of the training is gone.
     """
     damage = input_pipeline.Damage(loop.skip_corrupt)
     stream = functools.partial(
@@ -237,9 +236,8 @@ def run_loop(trainer, parse, n_steps, loop, data_dir, info, run_dir, validate) -
         return train_loop.run(trainer, batches_from, n_steps, loop, run_dir, validate)
     except train_loop.LossNotFinite as error:
         raise post_mortem.explain(error, stream(error.step - 1), run_dir) from None
-    except tf.errors.OpError as error:
+    except tf.errors.OpError:
         _name_damaged_record(data_dir, info, damage)
-        distribution.name_lost_worker(error)
         raise
     finally:
         if damage.n_replaced and damage.skip:

@@ -54,7 +54,7 @@ class SmallTrainer(Trainer):
 
 def train(data_dir, run_dir, loop=LOOP):
     """Trains up to the end of `loop`; returns the iteration reached."""
-    with distribution.make_strategy(loop.strategy).scope():
+    with distribution.scope(loop.strategy):
         info = records.read_dataset_info(data_dir)
         keras.utils.set_random_seed(loop.seed)
         trainer = SmallTrainer(loop, info.recognizer.feature_dim)
