@@ -105,10 +105,10 @@ def run(
             is_summarized = is_last or step % loop.summarize_every == 0
             if is_saved or is_summarized:
                 recent.check_finite()
+            means = recent.take_means() if is_summarized else {}
             if not is_chief:
                 continue
             if is_summarized:
-                means = recent.take_means()
                 means["learning_rate"] = float(trainer.optimizer.learning_rate)
                 progress.set_postfix_str(f"loss {means['total']:.4g}")
                 summaries.scalars(TRAIN, step, means)
