@@ -22,7 +22,7 @@ EXTRAS = {
         "opencv-python-headless>=4.8",  # cartoons
     ],
     # Models for other runtimes.
-    "export": ["onnxruntime>=1.17", "tf2onnx>=1.16"],
+    "export": ["onnx>=1.16", "onnxruntime>=1.17", "tf2onnx>=1.16"],
     "test": [
         "hypothesis>=6.100",
         "playwright>=1.45",  # the web page in the machine's Chromium

@@ -1,9 +1,16 @@
-"""Makes a model bundle, one folder with all that inference needs, from a run.
+"""Writes a trained model for use elsewhere, and proves that it gives the same there.
 
-python -m speech2face.export --run_dir=runs/compact --output_dir=bundle
+    python -m speech2face.export --run_dir=runs/compact --output_dir=exported \\
+        --formats=savedmodel,tflite,onnx
+
+From a waveform [batch, n] at 16 kHz, of any length, to feature, landmarks, texture and
+image. Each file is opened in its own runtime and compared with the Keras models before
+the command ends; `exports.md` has sizes, times and what smaller weights cost. The
+default format is the bundle, the folder that `--model_dir` takes.
 """
 
 import dataclasses
+from typing import Tuple
 
 from speech2face import flag_config
 from speech2face.config import option, required
@@ -13,17 +20,30 @@ from speech2face.config import option, required
 class ExportOptions:
     """What to export."""
 
-    run_dir: str = required("Run folder, or a bundle.")
-    output_dir: str = required("Folder of the bundle.")
-    half: bool = option(False, "Store the weights as float16: half the bytes.")
+    output_dir: str = required("Folder of the result; an earlier export is replaced.")
+    run_dir: str = option(
+        "", "Run folder or bundle; '' takes the compact model that ships."
+    )
+    formats: Tuple[str, ...] = option(
+        ("bundle",),
+        "Any of bundle, savedmodel, savedmodel_io (also takes the bytes of a WAV, "
+        "FLAC, MP3 or Ogg file, by tensorflow-io), tflite, onnx.",
+    )
+    weights: Tuple[str, ...] = option(
+        ("float32",), "How weights are stored, any of float32, float16, int8."
+    )
 
 
 def main(options: ExportOptions) -> None:
-    """Writes the bundle."""
+    """Writes all files and prints the table."""
+    from speech2face.exports import comparison, job
     from speech2face.inference import Speech2Face
 
-    Speech2Face.load(options.run_dir).save(options.output_dir, options.half)
-    print(f"bundle in {options.output_dir}")
+    model = Speech2Face.load(options.run_dir or None)
+    rows = job.export(model, options.output_dir, options.formats, options.weights)
+    if rows:
+        print(comparison.to_markdown(rows))
+    print(f"exported to {options.output_dir}")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,10 @@ def _by_convolution(waveform, window, hop_samples, fft_samples):
     wave = np.exp(-2j * np.pi * turns / fft_samples) * window[:, None]
     kernel = np.concatenate([wave.real, wave.imag], axis=1).astype("float32")
     spectrum = ops.conv(
-        waveform[..., None], kernel[:, None], strides=hop_samples, padding="valid"
+        ops.expand_dims(waveform, -1),
+        kernel[:, None],
+        strides=hop_samples,
+        padding="valid",
     )
     n_bands = fft_samples // 2 + 1
     return spectrum[..., :n_bands], spectrum[..., n_bands:]

@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 import tiny_material
+from test_inference import make_model
 from test_training import make_decoder
 
 from experiments.benchmarks import (
@@ -19,6 +20,7 @@ from experiments.benchmarks import (
     networks,
     retrieval,
     run,
+    runtimes,
     startup,
     timing,
     training_step,
@@ -89,6 +91,16 @@ def test_the_gallery_is_searched_for_its_own_faces(tmp_path):
         "ranks, 100 of 50, cos",
         "nearest, 100 of 50, cos",
     ]
+
+
+def test_a_file_is_timed_beside_keras():
+    rows = list(runtimes.measure(make_model(), "tiny", (("savedmodel", "float16"),), 1))
+    assert [row.what for row in rows] == [
+        "request of 6 s, tiny, XLA",
+        "request of 6 s, tiny, savedmodel, float16",
+    ]
+    assert rows[0].beside_secs == rows[1].beside_secs > 0
+    assert re.fullmatch(r"\d\.\d MB, cosine (1\.000000|0\.9999\d\d)", rows[1].note)
 
 
 def test_every_command_is_found():

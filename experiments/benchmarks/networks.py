@@ -137,6 +137,7 @@ def _compact(waveform: "np.ndarray", n_repeats: int) -> Iterator[Timing]:
         {
             "encoder": lambda: model.encode(waveform),
             "encoder, op by op": lambda: np.asarray(model.encoder(waveform)),
+            "encoder, XLA": _graph(model.encoder, waveform, xla=True),
             "decoder": lambda: model.faces(feature),
             "decoder, op by op": lambda: np.asarray(
                 model.decoder.model(feature)["image"]
@@ -148,6 +149,9 @@ def _compact(waveform: "np.ndarray", n_repeats: int) -> Iterator[Timing]:
     for name in ("encoder", "decoder"):
         twin = f"{name}, op by op"
         yield Timing(f"{name}, compact", secs[name], "called op by op", secs[twin])
+    yield Timing(
+        "encoder, compact, XLA", secs["encoder, XLA"], "graph", secs["encoder"]
+    )
     parts = secs["encoder"] + secs["decoder"]
     yield Timing(
         "request of 6 s, compact, warm", secs["request"], "encoder + decoder", parts

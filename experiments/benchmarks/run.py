@@ -30,6 +30,7 @@ SECTIONS = {
     "Training step": "training_step",
     "Input pipeline": "input_pipeline",
     "Networks": "networks",
+    "Other runtimes": "runtimes",
     "Warp": "warp",
     "Retrieval": "retrieval",
     "Face detection": "detection",
