@@ -36,6 +36,7 @@ RUN_ELSEWHERE = {
     "data_prep.build_tfrecords --layout=voxceleb": "test_layouts",
     "experiments.benchmarks.run": "test_benchmarks, in small",
     "speech2face.app": "test_app, in Chromium",
+    "speech2face.export --run_dir=runs/voice --output_dir=exported": "test_exports",
     "speech2face.import_vgg_face": "test_import_vgg_face",
 }
 # What the Python examples of README leave to the reader.
@@ -134,7 +135,8 @@ def test_the_python_examples_of_the_readme(monkeypatch, reader):
     names = {}
     exec(READERS_PART, names)
     for block in blocks("README.md", "python"):
-        exec(block, names)
+        if '"exported/' not in block:  # those are run by test_exports
+            exec(block, names)
     whole = names["model"](names["everything"], 48_000)
     assert names["results"][0].image.size == whole.image.size == (224, 224)
     np.testing.assert_allclose(names["result"].feature, whole.feature, atol=1e-3)
