@@ -37,11 +37,12 @@ class SmallTrainer(Trainer):
         model = keras.Sequential(
             [
                 keras.Input([400]),
-                keras.layers.Dense(16, activation="relu"),
-                keras.layers.BatchNormalization(synchronized=True),
+                keras.layers.Dense(16, activation="relu", name="hidden"),
+                keras.layers.BatchNormalization(synchronized=True, name="norm"),
                 keras.layers.Dropout(0.2 if loop.strategy == "none" else 0.0),
-                keras.layers.Dense(feature_dim),
-            ]
+                keras.layers.Dense(feature_dim, name="feature"),
+            ],
+            name="small",  # by itself it would be numbered, within a process
         )
         optimizer = build_optimizer(OptimizerConfig(learning_rate=0.01), loop.precision)
         super().__init__(model, optimizer, loop)
