@@ -21,10 +21,21 @@ def blocks(document: str, *languages: str) -> List[str]:
 def commands(document: str) -> Iterator[List[str]]:
     """Yields `[module, flag, ...]` of every `python -m` in the shell blocks."""
     for block in blocks(document, "sh", "bash"):
-        for line in block.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
+        for words in _shell_lines(block.replace("\\\n", " ")):
             if "-m" in words:
                 yield words[words.index("-m") + 1 :]
+
+
+def _shell_lines(block: str) -> Iterator[List[str]]:
+    """Yields the words of each line; a quotation may go on over several lines."""
+    unfinished = ""
+    for line in block.splitlines():
+        try:
+            yield shlex.split(unfinished + line, comments=True)
+            unfinished = ""
+        except ValueError:  # no closing quotation yet
+            unfinished += line + "\n"
+    assert not unfinished, f"a quotation without an end: {unfinished}"
 
 
 def inline_commands(document: str) -> Iterator[List[str]]:

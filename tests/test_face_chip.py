@@ -78,7 +78,9 @@ def test_every_face_of_a_batch_has_its_own_chip():
     together = face_chip.align_to_chip(images, landmarks).numpy()
     for i in range(5):
         alone = face_chip.align_to_chip(images[i : i + 1], landmarks[i : i + 1])
-        np.testing.assert_array_equal(together[i], alone[0])
+        difference = np.abs(together[i] - alone[0])
+        assert difference.max() <= 1  # a value on the edge of two integers
+        assert np.mean(difference > 0) < 1e-3  # another face's chip differs everywhere
 
 
 def value_and_gradients(images, landmarks, weights, function=face_chip.align_to_chip):

@@ -121,8 +121,9 @@ def test_two_processes_are_one_training_whatever_happens_to_one(voices, tmp_path
         assert worker.returncode == 0, errors[-3000:]
     loop = dataclasses.replace(small_training.LOOP, strategy="mirrored")
     small_training.train(voices, tmp_path / "single", loop)  # of one device
-    # 140 steps of 1e-2; sums of two halves are rounded otherwise than one sum.
-    assert_same_values(run_dir, tmp_path / "single", atol=2e-4)
+    # Sums of two halves are rounded otherwise than one sum, which 140 steps amplify
+    # to some 4e-5; a step more or less moves the weights by 1e-3.
+    assert_same_values(run_dir, tmp_path / "single", atol=5e-4)
 
 
 def test_a_loss_that_is_not_finite_names_its_clips_and_keeps_their_batch(tmp_path):
