@@ -52,7 +52,7 @@ setuptools.setup(
         "h5py>=3.8",
         "librosa>=0.10",
         "numpy>=1.23",
-        "pillow>=9.4",
+        "pillow>=10.1",
         "setuptools<81",  # face_recognition_models imports pkg_resources
         "scipy>=1.10",
         "soundfile>=0.12",

@@ -44,7 +44,9 @@ class SmallTrainer(Trainer):
             ],
             name="small",  # by itself it would be numbered, within a process
         )
-        optimizer = build_optimizer(OptimizerConfig(learning_rate=0.001), loop.precision)
+        optimizer = build_optimizer(
+            OptimizerConfig(learning_rate=0.001), loop.precision
+        )
         super().__init__(model, optimizer, loop)
 
     def losses(self, batch, training):

@@ -9,19 +9,25 @@ import pathlib
 from typing import Dict, Iterator, Optional, Tuple
 
 import gradio as gr
+from gradio.events import EventListener
 
 from speech2face.inference import Speech2Face
 from speech2face.web import texts, views, voices
 from speech2face.web.voices import Limits, Listener, Voice
 
 MEMORY_SECS = 1800  # a session's voices are forgotten after so long
-QUEUE_SIZE = 20
-LIVE_AT_ONCE = 4  # people who speak at the same time; the rest waits in the queue
+QUEUE_SIZE = 60
 MAX_EXAGGERATION = 2.0
 EXAMPLES_DIR = pathlib.Path(__file__).parent.parent / "examples"
 
 _MEDIA = ["audio", "video", ".opus", ".amr", ".mka", ".mkv", ".m4a", ".oga"]
 _ONE_AT_A_TIME = {"concurrency_id": "model", "concurrency_limit": 1}
+_IN_ORDER = {"concurrency_id": "live", "concurrency_limit": 1}
+# Gradio's own `stream` forgets blocks that come while an earlier one is worked on. As
+# an event like others, each waits for its turn.
+_EACH_BLOCK = EventListener(
+    "stream", event_specific_args=[{"name": "stream_every", "type": "float"}]
+)
 
 
 def examples_in(folder: pathlib.Path) -> Dict[str, pathlib.Path]:
@@ -109,26 +115,31 @@ def _one_voice(handlers: "_Handlers") -> None:
             gr.Markdown(texts.EXAMPLES)
             with gr.Row():
                 buttons = [
-                    gr.Button(label, size="sm", min_width=110)
+                    gr.Button(label, size="md", min_width=110)
                     for label in handlers.examples
                 ]
             amount = _exaggeration()
     quiet = {"show_progress": "hidden"}
     microphone.start_recording(
-        handlers.begin, None, [listener, shown], queue=False, **quiet
+        handlers.begin,
+        None,
+        [listener, shown],
+        js=texts.SHOW_FACE,
+        **quiet,
+        **_IN_ORDER,
     )
-    microphone.stream(
+    _EACH_BLOCK.listener(
+        microphone,
         handlers.hear,
         [microphone, listener, amount],
         [listener, shown],
         stream_every=1.0,
-        time_limit=handlers.limits.max_secs,
-        concurrency_id="live",
-        concurrency_limit=LIVE_AT_ONCE,
+        trigger_mode="multiple",
         **quiet,
+        **_IN_ORDER,
     )
     microphone.stop_recording(
-        handlers.finish, [listener, amount], [listener, voice, shown], **_ONE_AT_A_TIME
+        handlers.finish, [listener, amount], [listener, voice, shown], **_IN_ORDER
     )
     file.upload(
         handlers.watch,
@@ -204,7 +215,7 @@ def _voice_slot(handlers: "_Handlers", name: str):
 
 
 def _file_input(label: str) -> gr.File:
-    return gr.File(file_types=_MEDIA, label=label, height=150)
+    return gr.File(file_types=_MEDIA, label=label, height=170)
 
 
 def _exaggeration() -> gr.Slider:
@@ -230,7 +241,7 @@ class _Handlers:
 
     def begin(self) -> Tuple[bool, str]:
         """Recording starts: the next block begins a voice."""
-        return True, views.settling(None, 0.0)
+        return True, views.waiting(texts.LISTENING)
 
     def hear(self, path: Optional[str], listener, amount: float):
         """A second of sound from the microphone: the face so far."""
@@ -243,7 +254,7 @@ class _Handlers:
         if not isinstance(listener, Listener):
             listener = Listener(self._model, "Your recording", rate_hz, self.limits)
         listener.push(block)
-        return listener, views.settling(listener.face(amount), listener.secs)
+        return listener, views.settling(listener, amount)
 
     def finish(self, listener, amount: float):
         """Recording ends: everything about the voice."""
@@ -292,7 +303,7 @@ class _Handlers:
     def _watch(self, path: pathlib.Path, amount: float) -> Iterator[tuple]:
         try:
             for listener in voices.listen_to_file(self._model, path, self.limits):
-                yield None, views.settling(listener.face(amount), listener.secs)
+                yield None, views.settling(listener, amount)
             voice = listener.finish()
         except (OSError, ValueError) as error:
             yield None, views.error(error)

@@ -19,8 +19,9 @@ from speech2face.web.voices import Limits
 if TYPE_CHECKING:
     from speech2face.app import AppOptions
 
-# Uploads that nobody waits for any more: broken off, refused, or after the end.
-SWEEP_EVERY_SECS, STALE_SECS = 10, 300
+# Uploads that nobody waits for any more: broken off, refused, or after the end, as the
+# last second of a recording that was stopped while it came.
+SWEEP_EVERY_SECS, STALE_SECS = 10, 100
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Before gradio is imported: it would report its use.

@@ -6,9 +6,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from speech2face import audio
 
-WIDTH_PX, HEIGHT_PX = 640, 200
+WIDTH_PX, HEIGHT_PX = 520, 200
 DYNAMIC_RANGE_DB = 70.0
-_LEFT_PX, _BOTTOM_PX = 42, 20  # for the axes
+_LEFT_PX, _BOTTOM_PX = 60, 28  # for the axes
+_FONT_PX = 18  # still read on a phone, where the picture is half as wide
 _KHZ_TICKS = (0, 2, 4, 6, 8)
 # From silence to the loudest: dark violet, red, yellow; lightness grows all the way.
 _COLOURS = np.array(
@@ -24,7 +25,7 @@ def draw(waveform: np.ndarray) -> np.ndarray:
       waveform: [n] float32 at 16 kHz, n >= 400.
 
     Returns:
-      [220, 682, 3] uint8.
+      [228, 580, 3] uint8.
     """
     levels = decibels(waveform)[:, ::-1].T  # [frames, bands] -> [bands, frames]
     shares = np.clip(1 + levels / DYNAMIC_RANGE_DB, 0, 1)
@@ -47,11 +48,11 @@ def decibels(waveform: np.ndarray) -> np.ndarray:
 
 
 def _draw_axes(page: Image.Image, secs: float) -> None:
-    draw, font = ImageDraw.Draw(page), ImageFont.load_default(11)
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(_FONT_PX)
     for khz in _KHZ_TICKS:
-        y = min(max(HEIGHT_PX * (1 - khz / 8), 6), HEIGHT_PX - 6)
+        y = min(max(HEIGHT_PX * (1 - khz / 8), 9), HEIGHT_PX - 9)
         draw.text((_LEFT_PX - 5, y), f"{khz} kHz", fill=_INK, font=font, anchor="rm")
     step = next(s for s in (0.1, 0.5, 1, 2, 5, 10, 20, 60, 300) if secs / s <= 9)
     for tick in np.arange(0, secs + 1e-9, step):
-        x = min(_LEFT_PX + WIDTH_PX * tick / secs, _LEFT_PX + WIDTH_PX - 12)
+        x = min(_LEFT_PX + WIDTH_PX * tick / secs, _LEFT_PX + WIDTH_PX - 20)
         draw.text((x, HEIGHT_PX + 5), f"{tick:g} s", fill=_INK, font=font, anchor="mt")

@@ -39,26 +39,27 @@ well it does.
 
 ### What happens to a recording
 
-A recording is decoded in memory and its temporary file is deleted at once, before the
-face is shown. The sound stays in memory while the page is open, at most half an hour.
-Nothing is logged, stored or sent to another computer, and this page loads nothing from
-the internet.
+The temporary file of a recording is deleted as soon as it is read, before the face is
+shown, and one that came when recording was over already within two minutes. The sound
+stays in memory while the page is open, at most half an hour. Nothing is logged, stored
+or sent to another computer, and this page loads nothing from the internet.
 
 ### Reading the page
 
 - **3 seconds or 6?** Longer recordings settle the face (Fig. 6 of the paper).
 - **Exaggeration** amplifies what sets the face apart from the average face. At 0 you
   see what the model predicts; above 0 you see a caricature of it.
-- **Spectrogram**: what is left of your voice when time runs to the right and pitch
-  upwards; brighter is louder.
+- **Spectrogram**: the sound, time to the right and frequency upwards; brighter is
+  louder.
 """
 
 EXAGGERATION = "Exaggeration"
-EXAGGERATION_INFO = (
-    "0 shows what the model predicts; more amplifies what sets the face apart from the "
-    "average face, and is no prediction any more."
-)
+EXAGGERATION_INFO = "0 is what the model predicts; more is a caricature of it."
 WAITING = "Record a voice, choose a file, or try an example: the face appears here."
+LISTENING = (
+    "Listening: speak now. If nothing happens, let the browser use the microphone, or "
+    "choose a file."
+)
 WAITING_FOR_TWO = "Give two voices, A and B: their faces appear here side by side."
 EXAMPLES = "Or try an example. These voices are generated: nobody speaks."
 
@@ -74,4 +75,7 @@ ON_LOAD = """() => document.querySelectorAll('.s2f-live').forEach(
 
 def limits(taken: Limits) -> str:
     """Returns what the page takes."""
-    return f"Up to {taken.max_mb} MB; its first {taken.max_secs:g} seconds are used."
+    return (
+        f"Files of up to {taken.max_mb} MB; their first {taken.max_secs:g} seconds are "
+        "used."
+    )

@@ -6,7 +6,7 @@ Nothing is written to a file: pictures are PNG and sounds WAV in `data:` address
 import base64
 import html
 import io
-from typing import Optional, Sequence
+from typing import Sequence
 
 import numpy as np
 import soundfile
@@ -16,13 +16,16 @@ from speech2face import audio, cartoon, files, search
 from speech2face.inference import Result, Speech2Face
 from speech2face.reconstruction import LABEL
 from speech2face.web import spectrograms, voices
-from speech2face.web.voices import Voice
+from speech2face.web.voices import Listener, Voice
 
 STYLE = """
 .gradio-container { max-width: 60rem !important; margin: 0 auto !important; }
 @media (max-width: 480px) {
   .gradio-container .main { padding: 1rem .6rem !important; }
+  .gradio-container .s2f-waiting { min-height: 24rem; }
 }
+.gradio-container .html-container { padding: 0; }
+.s2f-live { scroll-margin: .5rem; }
 button[role=tab][aria-selected=true] { color: #4338ca; }
 .dark button[role=tab][aria-selected=true] { color: #c7d2fe; }
 .s2f-note { border-left: 4px solid #b45309; background: #fffbeb; color: #422006;
@@ -40,7 +43,8 @@ button[role=tab][aria-selected=true] { color: #4338ca; }
   margin-top: .35rem; }
 .s2f-waiting { min-height: 14rem; display: grid; place-items: center;
   border: 1px dashed #9ca3af; border-radius: 10px; text-align: center; padding: 1rem; }
-.s2f h3 { margin: 1.4rem 0 .5rem; } .s2f audio { width: 100%; max-width: 26rem; }
+.s2f h3 { margin: 1.4rem 0 .5rem; } .s2f p { margin: .5rem 0; }
+.s2f audio { width: 100%; max-width: 26rem; margin-bottom: .5rem; }
 """
 
 _CARTOON_PX = 336
@@ -53,19 +57,21 @@ def waiting(text: str) -> str:
 
 def error(reason: Exception) -> str:
     """Returns what went wrong and what to do."""
-    text = html.escape(_sentence(str(reason)))
+    text = html.escape(str(reason).rstrip(".") + ".")
     return _section(
         f'<div class="s2f-error" role="alert"><strong>{text}</strong><br>'
         f"{html.escape(voices.hint(reason))}</div>"
     )
 
 
-def settling(result: Optional[Result], secs: float) -> str:
-    """Returns the face after so many seconds, while there is more to come."""
-    if result is None:
+def settling(listener: Listener, exaggeration: float) -> str:
+    """Returns the face of what was heard, while there is more to come."""
+    face, secs = listener.face(exaggeration), listener.secs
+    if face is None:
         return waiting(f"Listening: {secs:.0f} s, no voice yet.")
-    heard = f"{secs:.0f} s heard; the face settles as more comes."
-    return _section(_faces([_face(result.image, "The face so far", heard)]))
+    more = "that is all that is used." if listener.is_full else "the face settles."
+    text = f"{secs:.0f} s heard; {more}" + _amount(exaggeration)
+    return _section(_faces([_face(face.image, "The face so far", text)]))
 
 
 def heard(voice: Voice) -> str:
@@ -96,7 +102,8 @@ def whole(model: Speech2Face, voice: Voice, exaggeration: float) -> str:
                 _face(long.image, "The face from 6 s", _duration(voice, 6.0)),
             ]
         ),
-        f"<p>Between the two features: {_degrees(features[1], features[2])}.</p>",
+        f"<p>The two are {_degrees(features[1], features[2])} apart in the model's "
+        "space of faces: 0° is the same face.</p>",
         "<h3>What the model heard</h3>",
         _sound(voice),
     ]
@@ -153,8 +160,8 @@ def _sound(voice: Voice) -> str:
         f'<audio controls aria-label="Play {html.escape(voice.name)}" '
         f'src="{_wav(voice.waveform)}"></audio><figure class="s2f-wide">'
         f'<img alt="Spectrogram: {voice.secs:.1f} s, 0 to 8 kHz" '
-        f'src="{_png(picture)}"><figcaption>Spectrogram: time to the right, pitch '
-        "upwards, the brighter the louder.</figcaption></figure>"
+        f'src="{_png(picture)}"><figcaption>Spectrogram: time to the right, '
+        "frequency upwards; brighter is louder.</figcaption></figure>"
     )
 
 
@@ -178,10 +185,6 @@ def _amount(exaggeration: float) -> str:
 def _degrees(a: np.ndarray, b: np.ndarray) -> str:
     cosine = float(np.sum(search.unit(a[np.newaxis]) * search.unit(b[np.newaxis])))
     return f"{np.degrees(np.arccos(np.clip(cosine, -1, 1))):.0f}°"
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
 def _png(image: Image.Image, description: str = "") -> str:

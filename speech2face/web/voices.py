@@ -1,6 +1,6 @@
 """Voices that come to the web page: within limits, kept in memory, files deleted.
 
-A voice is heard second by second, so that its face can be seen to settle, whether it
+A voice is heard piece by piece, so that its face can be seen to settle, whether it
 comes from a microphone or from a file.
 """
 
@@ -19,6 +19,7 @@ from speech2face.streaming import StreamingSpeech2Face
 
 BYTES_PER_MB = 1 << 20
 SHORT_SECS, LONG_SECS = 3.0, 6.0  # the two lengths of Fig. 6
+MIN_SECS = 0.5  # less, repeated to a clip, is a noise and no voice
 
 _HINTS = {
     "is silent": "Is the microphone muted, or another one chosen? Try once more.",
@@ -100,6 +101,11 @@ class Listener:
         """How much was heard."""
         return self._n_samples / self._rate_hz
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more will be heard."""
+        return self._n_samples >= self._max_samples
+
     def push(self, block: np.ndarray) -> None:
         """Hears [n] float32 in [-1, 1]."""
         block = block[: self._max_samples - self._n_samples]
@@ -116,11 +122,17 @@ class Listener:
         """Returns the whole voice.
 
         Raises:
-          ValueError: it is none that `audio.check_waveform` accepts.
+          ValueError: it is none that `audio.check_waveform` accepts, or shorter than
+            `MIN_SECS`.
         """
         waveform = np.concatenate(self._blocks or [np.zeros(0, np.float32)])
         waveform = audio.resample(waveform, self._rate_hz, audio.SAMPLE_RATE_HZ)
         audio.check_waveform(waveform, self._name)
+        if self.secs < MIN_SECS:
+            raise ValueError(
+                f"{self._name} has {self.secs:.2f} s of sound; {MIN_SECS} s is the "
+                "least here"
+            )
         first = [
             waveform[: round(secs * audio.SAMPLE_RATE_HZ)]
             for secs in (SHORT_SECS, LONG_SECS)
@@ -132,7 +144,7 @@ class Listener:
             feature=self._live.finish().feature,
             short_feature=short,
             long_feature=long,
-            is_cut=self._n_samples >= self._max_samples,
+            is_cut=self.is_full,
         )
 
 
@@ -154,7 +166,10 @@ def read_block(path: "os.PathLike[str]") -> Tuple[np.ndarray, int]:
 def listen_to_file(
     model: Speech2Face, path: "os.PathLike[str]", limits: Limits, name: str = ""
 ) -> Iterator[Listener]:
-    """Hears a recording second by second; yields the listener after each.
+    """Hears a recording piece by piece; yields the listener after each.
+
+    Pieces of a second for the first six, in which a face settles, then of six: sooner
+    at the end.
 
     Args:
       model: what makes the faces.
@@ -176,8 +191,10 @@ def listen_to_file(
     samples, rate_hz = audio.decode_segment(str(path), name, end_secs=limits.max_secs)
     waveform = samples.mean(axis=0)
     listener = Listener(model, name, rate_hz, limits)
-    for start in range(0, max(len(waveform), 1), rate_hz):
-        listener.push(waveform[start : start + rate_hz])
+    settled = round(LONG_SECS * rate_hz)
+    starts = [*range(0, settled, rate_hz), *range(settled, len(waveform), settled)]
+    for piece in np.split(waveform, [n for n in starts[1:] if n < len(waveform)]):
+        listener.push(piece)
         yield listener
 
 
