@@ -35,12 +35,12 @@ class ImportSpeakerEmbeddersFlags:
 def main(options: ImportSpeakerEmbeddersFlags) -> None:
     """Converts the given files and says where to."""
     from speech2face import speaker_embedder_formats as formats
-    from speech2face.models import speaker_encoder
+    from speech2face.models import speaker_embedding
 
     sources = {"resemblyzer": options.resemblyzer, "voicefilter": options.voicefilter}
     if not any(sources.values()):
         raise ValueError("give --resemblyzer, --voicefilter or both; see --help")
-    output_dir = options.output_dir or speaker_encoder.WEIGHTS_DIR
+    output_dir = options.output_dir or speaker_embedding.WEIGHTS_DIR
     for name, path in sources.items():
         if path:
             print(f"wrote {formats.import_embedder(name, path, output_dir)}")

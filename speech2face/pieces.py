@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from speech2face import audio
 from speech2face.config import VoiceEncoderConfig
-from speech2face.models import speaker_encoder, voice_encoder
+from speech2face.models import speaker_embedding, voice_encoder
 from speech2face.recordings import Recording
 
 _TABLE_1_OUTPUTS = 16  # 12 s: 16 % of a piece's frames are computed twice
@@ -266,25 +266,25 @@ def _speaker_embedding_parts(encoder: keras.Model, config: VoiceEncoderConfig):
     parts = [_embedder_part(embedding.get_layer(n)) for n in config.speaker_embedders]
 
     def feature(means):
-        units = [speaker_encoder.unit(mean) for mean in means]
+        units = [speaker_embedding.unit(mean) for mean in means]
         return head(tf.concat(units, axis=-1), training=False)
 
     return parts, feature
 
 
-def _embedder_part(layer: speaker_encoder.SpeakerEmbedding) -> TimeMean:
+def _embedder_part(layer: speaker_embedding.SpeakerEmbedding) -> TimeMean:
     embedder = layer.embedder
     hop = audio.HOP_SAMPLES
     return TimeMean(
         outputs=lambda waveforms: layer.embed_windows(
-            speaker_encoder.whole_windows(waveforms, embedder)
+            speaker_embedding.whole_windows(waveforms, embedder)
         ),
-        n_outputs=lambda n: speaker_encoder.n_windows(n, embedder),
+        n_outputs=lambda n: speaker_embedding.n_windows(n, embedder),
         stride_samples=embedder.step_frames * hop,
         span_samples=(embedder.window_frames - 1) * hop + embedder.fft_samples,
         piece_outputs=_WINDOWS,
-        n_before=speaker_encoder.silence_before(embedder),
-        gain=lambda power: float(speaker_encoder.level_gain(power, embedder)),
+        n_before=speaker_embedding.silence_before(embedder),
+        gain=lambda power: float(speaker_embedding.level_gain(power, embedder)),
     )
 
 

@@ -23,7 +23,7 @@ from speech2face import (
     validation,
 )
 from speech2face.config import PretrainingConfig
-from speech2face.models import speaker_encoder
+from speech2face.models import speaker_embedding
 from speech2face.records import DatasetInfo
 from speech2face.trainer import Batch, Trainer, build_optimizer
 
@@ -67,8 +67,8 @@ class DistillationTrainer(Trainer):
         """Builds the teacher and a new student."""
         distribution.check_batch_norm(config.voice_encoder, config.loop)
         names = config.voice_encoder.speaker_embedders
-        self._teacher = speaker_encoder.build_embedding(names)
-        self._spread = speaker_encoder.spread(names)
+        self._teacher = speaker_embedding.build_embedding(names)
+        self._spread = speaker_embedding.spread(names)
         student = transfer.build_student(config.voice_encoder, config.loop.precision)
         optimizer = build_optimizer(config.optimizer, config.loop.precision)
         super().__init__(student, optimizer, config.loop)

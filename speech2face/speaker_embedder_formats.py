@@ -1,7 +1,7 @@
 """Pretrained speaker embedders as their packages store them, and as this one does.
 
 Ours is one `.npz` for each, arrays by
-`models.speaker_encoder.WEIGHT_NAMES`: what its source
+`models.speaker_embedding.WEIGHT_NAMES`: what its source
 holds as float32 is kept as float16 (the embedding moves by less than 5e-4), what it
 holds as 8-bit integers stays so beside its scale; window and mel filters, which the
 sources compute, as float32; and `source_sha256`.
@@ -21,7 +21,7 @@ from speech2face import (
     protobuf_wire,
     vgg_face_pytorch,
 )
-from speech2face.models import speaker_encoder
+from speech2face.models import speaker_embedding
 from speech2face.protobuf_wire import Value
 
 Arrays = Dict[str, np.ndarray]
@@ -49,7 +49,7 @@ def import_embedder(name: str, path: str, output_dir: os.PathLike) -> pathlib.Pa
     except (KeyError, IndexError) as error:
         raise ValueError(f"{path} is not the {name} network ({error!r})") from None
     arrays = {key: _half(array) for key, array in arrays.items()}
-    arrays.update(front_end(speaker_encoder.find_embedder(name)))
+    arrays.update(front_end(speaker_embedding.find_embedder(name)))
     checksum = np.array(files.sha256(source))
     output = pathlib.Path(output_dir) / f"{name}.npz"
     with files.atomic_path(output) as temporary, open(temporary, "wb") as file:
@@ -57,7 +57,7 @@ def import_embedder(name: str, path: str, output_dir: os.PathLike) -> pathlib.Pa
     return output
 
 
-def front_end(embedder: speaker_encoder.Embedder) -> Arrays:
+def front_end(embedder: speaker_embedding.Embedder) -> Arrays:
     """Returns what the network sees a waveform through, float32.
 
     `window`: the periodic 400-sample window in the middle of [fft_samples];
@@ -67,7 +67,7 @@ def front_end(embedder: speaker_encoder.Embedder) -> Arrays:
     mel_filters = librosa.filters.mel(
         sr=audio.SAMPLE_RATE_HZ,
         n_fft=embedder.fft_samples,
-        n_mels=speaker_encoder.N_MELS,
+        n_mels=speaker_embedding.N_MELS,
     )
     padded = librosa.util.pad_center(window, size=embedder.fft_samples)
     return {"window": padded.astype(np.float32), "mel_filters": mel_filters}

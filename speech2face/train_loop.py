@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from typing import Callable, Dict, Iterable, List, Optional, Tuple
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -100,25 +100,18 @@ def run(
             recent.add(step, terms)
             progress.update(n)
             stop.agree(n_stops)
-            is_last = step >= n_steps or stop.agreed
-            is_saved = is_last or step % loop.save_every == 0
-            is_summarized = is_last or step % loop.summarize_every == 0
-            if is_saved or is_summarized:
+            due = _due(step, n_steps, stop.agreed, loop)
+            if due.save or due.summary:
                 recent.check_finite()
-            means = recent.take_means() if is_summarized else {}
+            means = recent.take_means() if due.summary else {}
             if not is_chief:
                 continue
-            if is_summarized:
-                means["learning_rate"] = float(trainer.optimizer.learning_rate)
+            if due.summary:
                 progress.set_postfix_str(f"loss {means['total']:.4g}")
-                summaries.scalars(TRAIN, step, means)
-            if loop.histograms_every and step % loop.histograms_every == 0:
-                weights = trainer.model.trainable_variables
-                values = {weight.path: weight.numpy() for weight in weights}
-                summaries.histograms(TRAIN, step, values)
-            if validate and _is_validation_due(step, n_steps, loop):
+            _log(due, step, means, trainer, summaries)
+            if validate and due.validation:
                 _log_validation(summaries, step, *validate())
-            if is_saved:
+            if due.save:
                 checkpointer.save(step)  # last: what is saved has been logged
     if step < n_steps:
         logging.warning("stopped and saved at iteration %d of %d", step, n_steps)
@@ -146,10 +139,43 @@ def _steps_of_call(step: int, n_steps: int, loop: LoopConfig) -> int:
     return min(loop.steps_per_call, n_steps - step, *to_next)
 
 
-def _is_validation_due(step: int, n_steps: int, loop: LoopConfig) -> bool:
-    if not loop.validate_every:
-        return False
-    return step == n_steps or step % loop.validate_every == 0
+class _Due(NamedTuple):
+    """What is due after a call."""
+
+    save: bool
+    summary: bool
+    histograms: bool
+    validation: bool
+
+
+def _due(step: int, n_steps: int, is_stopped: bool, loop: LoopConfig) -> _Due:
+    def every(interval: int) -> bool:
+        return interval > 0 and step % interval == 0
+
+    is_end = step >= n_steps
+    return _Due(
+        save=is_end or is_stopped or every(loop.save_every),
+        summary=is_end or is_stopped or every(loop.summarize_every),
+        histograms=every(loop.histograms_every),
+        validation=(is_end and loop.validate_every > 0) or every(loop.validate_every),
+    )
+
+
+def _log(
+    due: _Due,
+    step: int,
+    means: Dict[str, float],
+    trainer: Trainer,
+    summaries: Summaries,
+) -> None:
+    """Writes the numbers and histograms of the training that are due."""
+    if due.summary:
+        rate = float(trainer.optimizer.learning_rate)
+        summaries.scalars(TRAIN, step, {**means, "learning_rate": rate})
+    if due.histograms:
+        weights = trainer.model.trainable_variables
+        values = {weight.path: weight.numpy() for weight in weights}
+        summaries.histograms(TRAIN, step, values)
 
 
 def _log_validation(

@@ -6,13 +6,13 @@ import keras
 
 from speech2face import checkpoints
 from speech2face.config import PretrainingConfig, VoiceEncoderConfig
-from speech2face.models import speaker_encoder, voice_encoder
+from speech2face.models import speaker_embedding, voice_encoder
 from speech2face.precision import dtype_policy
 
 
 def build_student(config: VoiceEncoderConfig, precision: str) -> keras.Model:
     """Builds Table 1 with an embedding for its output: what a pretraining trains."""
-    n_units = speaker_encoder.EMBEDDING_DIM * len(config.speaker_embedders)
+    n_units = speaker_embedding.EMBEDDING_DIM * len(config.speaker_embedders)
     return voice_encoder.build_voice_encoder(config, n_units, dtype_policy(precision))
 
 

@@ -16,7 +16,7 @@ def pytest_addoption(parser):
         "--fuzz_cases", type=int, default=40, help="Damaged files for each reader."
     )
     parser.addoption(
-        "--n_kills", type=int, default=1, help="SIGKILLs of a job that is resumed."
+        "--n_kills", type=int, default=2, help="SIGKILLs of a job that is resumed."
     )
 
 

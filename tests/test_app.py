@@ -238,7 +238,7 @@ def test_a_stopped_server_leaves_nothing(tmp_path, is_serving):
             assert started.poll() is None
             time.sleep(0.01)
         started.send_signal(signal.SIGTERM)
-        assert started.wait(30) == 0
+        assert started.wait(120) == 0
     finally:
         started.kill()
         started.stdout.close()

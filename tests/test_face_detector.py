@@ -89,7 +89,7 @@ def in_pixels(scene):
 
 
 def assert_covers(box, scene):
-    """The box has eyes and mouth in it, to 5 %, and is no larger than a head."""
+    """The box has eyes and mouth in it, up to 5 %, and is no larger than a head."""
     first, last = scene.eyes_and_mouth.min(0), scene.eyes_and_mouth.max(0)
     margin = 0.05 * (last - first)
     assert (box[:2] < first + margin).all() and (last - margin < box[2:4]).all()

@@ -13,7 +13,7 @@ from speech2face.config import (
     VoiceEncoderConfig,
     VoiceTrainingConfig,
 )
-from speech2face.models import speaker_encoder
+from speech2face.models import speaker_embedding
 
 CONFIG = VoiceTrainingConfig(
     audio=AudioConfig(clip_secs=1.0),
@@ -53,7 +53,7 @@ def test_training_is_the_same_as_with_waveforms(folders, monkeypatch):
 
 
 def test_each_clip_has_its_own_embedding(folders):
-    embed = speaker_encoder.build_embedding(("resemblyzer",))
+    embed = speaker_embedding.build_embedding(("resemblyzer",))
     data_dir = folders / "voices"
     info = records.read_dataset_info(data_dir)
     parse = input_pipeline.voice_parser(info, CONFIG.audio, CONFIG.augment, seed=0)

@@ -239,7 +239,7 @@ def test_interrupting_stops_the_workers(tmp_path):
         time.sleep(0.05)
     (worker, *_) = (work.path / "workers").iterdir()
     job.send_signal(signal.SIGINT)
-    _, errors = job.communicate(timeout=20)
+    _, errors = job.communicate(timeout=120)
     assert job.returncode != 0 and b"KeyboardInterrupt" in errors
     assert not list((work.path / "workers").iterdir())
     with pytest.raises(ProcessLookupError):

@@ -18,7 +18,7 @@ from speech2face.config import (
     VoiceEncoderConfig,
     VoiceTrainingConfig,
 )
-from speech2face.models import speaker_encoder, voice_encoder
+from speech2face.models import speaker_embedding, voice_encoder
 
 ENCODER = VoiceEncoderConfig(width=1 / 64, speaker_embedders=("resemblyzer",))
 CONFIG = PretrainingConfig(
@@ -55,7 +55,7 @@ def test_the_loss_is_the_share_of_the_teachers_variance_that_is_missed():
     trainer = pretraining.DistillationTrainer(CONFIG)
     rng = np.random.default_rng(0)
     waveform = (0.1 * rng.normal(size=(2, 48_000))).astype(np.float32)
-    embedding = speaker_encoder.build_embedding(("resemblyzer",))(waveform)
+    embedding = speaker_embedding.build_embedding(("resemblyzer",))(waveform)
     found = np.asarray(trainer.model(waveform, training=False))
     expected = np.mean((found - np.asarray(embedding) / 0.038) ** 2, axis=1)
     loss = trainer.losses({"waveform": waveform}, training=False)["total"]

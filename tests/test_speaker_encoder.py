@@ -18,7 +18,7 @@ import vgg_face_writers as writers
 
 from speech2face import speaker_embedder_formats
 from speech2face.config import VoiceEncoderConfig
-from speech2face.models import speaker_encoder, voice_encoder
+from speech2face.models import speaker_embedding, voice_encoder
 
 RATE_HZ = 16000
 NAMES = ("resemblyzer", "voicefilter")
@@ -39,7 +39,7 @@ def generated_voice(seed, secs):
 
 def twin(name, waveform):
     """The embedding in float64, by librosa and loops over windows and frames."""
-    weights = [w.astype(np.float64) for w in speaker_encoder.read_weights(name)]
+    weights = [w.astype(np.float64) for w in speaker_embedding.read_weights(name)]
     power = np.mean(waveform.astype(np.float64) ** 2)
     if name == "resemblyzer":
         y = waveform * max(1.0, 10 ** (-30 / 20) / np.sqrt(power))
@@ -99,7 +99,7 @@ def unit(x):
 
 @pytest.fixture(scope="module")
 def embeddings():
-    return {name: speaker_encoder.build_embedding((name,)) for name in NAMES}
+    return {name: speaker_embedding.build_embedding((name,)) for name in NAMES}
 
 
 def embed(model, *waveforms):
@@ -135,11 +135,11 @@ def test_embedding_equals_what_the_package_computes(embeddings, name):
 
 
 def test_windows_are_resemblyzers_partial_utterances():
-    embedder = speaker_encoder.find_embedder("resemblyzer")
+    embedder = speaker_embedding.find_embedder("resemblyzer")
     edges = [31519, 31520, 43839, 43840]
     for n_samples in [*range(12000, 100000, 3777), *edges, 96000]:
         silence = np.zeros([1, n_samples], np.float32)
-        n_windows = speaker_encoder.mel_windows(silence, embedder).shape[1]
+        n_windows = speaker_embedding.mel_windows(silence, embedder).shape[1]
         assert n_windows == len(resemblyzer_window_starts(n_samples)), n_samples
 
 
@@ -178,7 +178,7 @@ def test_silence_has_a_finite_embedding(embeddings):
 def test_parameters():
     counts = {"resemblyzer": 1_420_544, "voicefilter": 12_125_440}
     for name, count in counts.items():
-        model = speaker_encoder.build_embedding((name,))
+        model = speaker_embedding.build_embedding((name,))
         assert model.count_params() == count
 
 
@@ -228,18 +228,18 @@ def test_model_survives_its_own_json():
 
 def test_unknown_and_missing_embedders():
     with pytest.raises(ValueError, match="no speaker embedder 'ecapa'; there are"):
-        speaker_encoder.build_embedding(("ecapa",))
+        speaker_embedding.build_embedding(("ecapa",))
     with pytest.raises(ValueError, match="name at least one"):
-        speaker_encoder.build_embedding(())
+        speaker_embedding.build_embedding(())
 
 
 def test_damaged_weights_are_one_clear_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(speaker_encoder, "WEIGHTS_DIR", tmp_path)
+    monkeypatch.setattr(speaker_embedding, "WEIGHTS_DIR", tmp_path)
     with pytest.raises(FileNotFoundError, match="no weights at"):
-        speaker_encoder.read_weights("resemblyzer")
+        speaker_embedding.read_weights("resemblyzer")
     (tmp_path / "resemblyzer.npz").write_bytes(b"PK\x03\x04 nonsense")
     with pytest.raises(ValueError, match="is damaged"):
-        speaker_encoder.read_weights("resemblyzer")
+        speaker_embedding.read_weights("resemblyzer")
 
 
 def lstm_state(seed=0, units=4):
@@ -299,10 +299,10 @@ def test_import_of_resemblyzers_checkpoint(tmp_path):
         arrays = dict(file)
     checksum = hashlib.sha256((tmp_path / "pretrained.pt").read_bytes()).hexdigest()
     assert arrays.pop("source_sha256") == checksum
-    names = (*speaker_encoder.WEIGHT_NAMES, *speaker_encoder.FRONT_END_NAMES)
+    names = (*speaker_embedding.WEIGHT_NAMES, *speaker_embedding.FRONT_END_NAMES)
     assert set(arrays) == set(names)
     x = np.random.RandomState(1).standard_normal([6, 3])
-    weights = [arrays[k].astype(np.float64) for k in speaker_encoder.WEIGHT_NAMES]
+    weights = [arrays[k].astype(np.float64) for k in speaker_embedding.WEIGHT_NAMES]
     expected = torch_lstm(x, state)
     np.testing.assert_allclose(twin_window(x, weights), expected, atol=5e-3)
 
@@ -386,7 +386,7 @@ def test_import_of_voicefilters_graph(tmp_path):
     (tmp_path / "embedder.onnx").write_bytes(field(1, 8) + field(7, graph))
     run_import(tmp_path, f"--voicefilter={tmp_path / 'embedder.onnx'}")
     weights = read_from(tmp_path / "out", "voicefilter")
-    for name, array in zip(speaker_encoder.WEIGHT_NAMES, weights):
+    for name, array in zip(speaker_embedding.WEIGHT_NAMES, weights):
         np.testing.assert_allclose(array, expected[name], atol=2e-3, err_msg=name)
 
 
@@ -413,5 +413,5 @@ def run_import(tmp_path, flag):
 
 def read_from(folder, name):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(speaker_encoder, "WEIGHTS_DIR", folder)
-        return speaker_encoder.read_weights(name)
+        patch.setattr(speaker_embedding, "WEIGHTS_DIR", folder)
+        return speaker_embedding.read_weights(name)

@@ -158,7 +158,7 @@ def test_sigterm_saves_and_the_next_start_finishes(folders, whole_run):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == training.STOPPED == 143, errors
     reached = tf.train.latest_checkpoint(str(run_dir / "checkpoints"))
     assert reached is not None
