@@ -40,7 +40,6 @@ _CHANGEABLE = {
     "accumulate_steps",
     "steps_per_call",
     "xla",
-    "host_spectrogram",
     "skip_corrupt",
     "save_every",
     "keep_checkpoints",

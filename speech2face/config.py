@@ -109,6 +109,11 @@ class FaceDecoderConfig:
         (256, 128, 64, 32, 32),
         "Channels of the 14 x 14 map and of each transposed convolution (Cole et al.).",
     )
+    texture_components: int = option(
+        0,
+        "Principal components of the training textures that make up every texture: "
+        "against smears where faces are few. Not in the papers: 0 for any texture.",
+    )
     warp_order: int = option(
         1, "Order of the polyharmonic spline of the warp (Cole et al.: 1)."
     )
@@ -189,12 +194,6 @@ class DecoderLossConfig:
         10.0,
         "Weight of the negative cosine between the recognizer's features of the "
         "warped output and of the input (Cole et al.: 10); 0 saves its cost.",
-    )
-    landmark_ridge: float = option(
-        0.0,
-        "After training, the landmark branch's last layer is solved anew by ridge "
-        "regression with this penalty, in mean squares of a unit: against overfitting "
-        "where faces are few. Not in the papers: 0, which leaves what was trained.",
     )
 
 
@@ -288,11 +287,6 @@ class LoopConfig:
         "them, on a TPU above all.",
     )
     xla: bool = option(False, "Compile the networks and their gradients with XLA.")
-    host_spectrogram: bool = option(
-        False,
-        "Table 1: make spectrograms in the input pipeline, on the host's cores, not in "
-        "the network, on the accelerator. The result is the same.",
-    )
     shuffle_buffer: int = option(
         4096, "Records among which the order of an epoch is drawn."
     )

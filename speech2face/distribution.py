@@ -1,7 +1,6 @@
 """Which devices train: the `tf.distribute` strategy of `--strategy`.
 
-    none          one device, the first GPU if there is one, and batches are there
-                  before they are needed
+    none          one device, the first GPU if there is one
     mirrored      all GPUs of this machine, or all of its (logical) CPU devices
     multi_worker  several machines, each started with the same command and a TF_CONFIG
     tpu           the TPU that TPU_NAME names
@@ -72,8 +71,7 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
         return tf.distribute.MultiWorkerMirroredStrategy()
     if name == "tpu":
         return tf.distribute.TPUStrategy(_connect_to_tpu())
-    has_gpu = bool(tf.config.list_logical_devices("GPU"))
-    return tf.distribute.OneDeviceStrategy("/gpu:0" if has_gpu else "/cpu:0")
+    return tf.distribute.get_strategy()
 
 
 def mirrored(devices: Sequence[tf.config.LogicalDevice]) -> tf.distribute.Strategy:

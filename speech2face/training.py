@@ -18,7 +18,6 @@ from speech2face import (
     distribution,
     frozen_embeddings,
     input_pipeline,
-    landmark_regression,
     post_mortem,
     recognizers,
     records,
@@ -77,8 +76,6 @@ def voice_job(
     decoder = decoder_bundle.load(decoder_dir)
     check_same_recognizer(info, decoder.recognizer, data_dir, decoder_dir)
     n_steps = input_pipeline.n_iterations(info, config.loop)
-    if config.loop.host_spectrogram and config.voice_encoder.encoder != "table1":
-        raise ValueError("--host_spectrogram needs --encoder=table1: others have none")
     set_seed(config.loop)
     trainer = VoiceTrainer(config, decoder)
     if init_dir:
@@ -120,8 +117,6 @@ def _train_voice_encoder(job, config, data_dir, run_dir) -> int:
         parse = frozen_embeddings.embedding_parser(
             data_dir, info, "train", parse, embed, config.loop.skip_corrupt
         )
-    elif config.loop.host_spectrogram:
-        parse = input_pipeline.spectrogram_parser(parse)
     validate = None
     if config.loop.validate_every and validation.SPLIT in info.splits:
         validate = validation.VoiceValidator(
@@ -150,6 +145,9 @@ def decoder_job(
         np.array(info.mean_landmarks, np.float32),
         dtype_policy(config.loop.precision),
     )
+    if config.face_decoder.texture_components:
+        examples = records.iterate_face_examples(data_dir, "train")
+        model.get_layer("space").fit(example.texture for example in examples)
     normalizer = FeatureNormalizer.fit(info.feature_statistics, config.normalizer)
     trainer = DecoderTrainer(config, model, normalizer, recognizer)
     parse = input_pipeline.face_parser(info)
@@ -176,7 +174,7 @@ def train_face_decoder(
             head = _recognizer_head(
                 config, job.info.recognizer.name, vgg_face_weights, data_dir
             )
-            bundle = _finished_decoder(job, config, data_dir, head)
+            bundle = _finished_decoder(job, config, head)
             bundle.save(pathlib.Path(run_dir) / DECODER_DIR)
         return step
 
@@ -193,13 +191,9 @@ def _train_face_decoder(job, config, data_dir, run_dir) -> int:
     )
 
 
-def _finished_decoder(job, config, data_dir, head) -> DecoderBundle:
+def _finished_decoder(job, config, head) -> DecoderBundle:
     info = job.info
     normalizer = FeatureNormalizer.fit(info.feature_statistics, config.normalizer)
-    if config.decoder_loss.landmark_ridge:
-        landmark_regression.refit(
-            job.trainer.model, normalizer, data_dir, config.decoder_loss.landmark_ridge
-        )
     return DecoderBundle(
         model=job.trainer.model,
         config=config.face_decoder,

@@ -6,12 +6,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from sklearn import linear_model
 from test_records import face_example
 
 from speech2face import (
     decoder_bundle,
-    landmark_regression,
     recognizers,
     records,
     summaries,
@@ -118,46 +116,21 @@ def test_vgg_faces_cosine_reaches_both_branches_through_the_warp(vgg_file):
         assert np.abs(gradient).max() > 0, variable.path
 
 
-def test_ridge_equals_scikit_learn_at_any_scale():
-    rng = np.random.default_rng(0)
-    inputs, targets = rng.normal(2.0, 3.0, (40, 7)), rng.normal(size=(40, 5))
-    scale = np.var(inputs, axis=0).mean() * len(inputs)
-    twin = linear_model.Ridge(alpha=0.3 * scale).fit(inputs, targets)
-    for factor in (1.0, 1000.0):
-        weights, constant = landmark_regression.ridge(factor * inputs, targets, 0.3)
-        found = factor * inputs @ weights + constant
-        np.testing.assert_allclose(found, twin.predict(inputs), atol=1e-4)
-
-
-def test_refitted_landmarks_are_the_regression_and_nothing_else_changes(data_dir):
-    landmarks = np.stack([face_example(i).landmarks for i in range(6)])
-    model = face_decoder.build_face_decoder(TINY, FEATURE_DIM, landmarks.mean(axis=0))
-    normalizer = FeatureNormalizer(np.zeros(FEATURE_DIM, np.float32), 3.0)
-    examples = list(records.iterate_face_examples(data_dir, "train"))
-    features = normalizer.normalize(np.stack([e.face_feature for e in examples]))
-    before = model(features)
-    landmark_regression.refit(model, normalizer, data_dir, 0.5)
-    after = model(features)
-    np.testing.assert_array_equal(after["texture"], before["texture"])
-    hidden = np.asarray(after["decoder_activation"], np.float64)
-    alpha = 0.5 * len(hidden) * np.var(hidden, axis=0).mean()
-    true = np.stack([e.landmarks for e in examples]).reshape(len(examples), -1)
-    expected = linear_model.Ridge(alpha=alpha).fit(hidden, true).predict(hidden)
-    found = np.reshape(after["landmarks"], expected.shape)
-    np.testing.assert_allclose(found, expected, atol=0.02)
-
-
-def test_the_command_refits_what_it_writes(data_dir, vgg_file, tmp_path):
-    """A penalty beyond all measure leaves the mean shape for every face."""
+def test_the_command_takes_the_texture_space_from_the_training_faces(
+    data_dir, vgg_file, tmp_path
+):
+    """With as many components as there are differences, it holds every texture."""
     config = DecoderTrainingConfig(
-        face_decoder=TINY,
-        decoder_loss=DecoderLossConfig(identity_weight=0.0, landmark_ridge=1e9),
+        face_decoder=dataclasses.replace(TINY, texture_components=5),
+        decoder_loss=DecoderLossConfig(identity_weight=0.0),
         loop=LoopConfig(batch_size=3, epochs=1, validate_every=0),
     )
-    assert DecoderLossConfig().landmark_ridge == 0
+    assert FaceDecoderConfig().texture_components == 0
     training.train_face_decoder(config, data_dir, tmp_path / "run", vgg_file)
-    decoder = decoder_bundle.load(tmp_path / "run/decoder")
-    features = np.random.default_rng(0).normal(size=(3, FEATURE_DIM)).astype("float32")
-    landmarks = decoder.model(features)["landmarks"]
-    expected = np.broadcast_to(decoder.mean_landmarks, landmarks.shape)
-    np.testing.assert_allclose(landmarks, expected, atol=0.01)
+    space = decoder_bundle.load(tmp_path / "run/decoder").model.get_layer("space")
+    mean, components = space.get_weights()
+    for example in records.iterate_face_examples(data_dir, "train"):
+        small = example.texture.reshape(112, 2, 112, 2, 3).mean(axis=(1, 3)).ravel()
+        offset = small / 255 - mean
+        inside = offset @ components.T @ components
+        np.testing.assert_allclose(inside, offset, atol=1e-3)

@@ -1,13 +1,16 @@
 """The face decoder: sizes, a numpy twin, gradients through the warp, precision."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from scipy import signal
+from scipy import ndimage, signal
+from sklearn import decomposition
 
 from speech2face.config import FaceDecoderConfig
-from speech2face.models import face_decoder, warp
+from speech2face.models import face_decoder, texture_space, warp
 
 TINY = FaceDecoderConfig(
     decoder_units=12, landmark_units=(10, 9), texture_channels=(5, 4, 4, 3, 3)
@@ -99,7 +102,7 @@ def twin(model, features):
         kernel, bias = weights[name + "/kernel"], weights[name + "/bias"]
         x = np.maximum(transposed_convolution(x, kernel, bias), 0)
     colours = x @ weights["texture_rgb/kernel"][0, 0] + weights["texture_rgb/bias"]
-    return f_dec, MEAN_LANDMARKS + 224 * offsets, colours.clip(0, 1)
+    return f_dec, MEAN_LANDMARKS + 16 * offsets, colours.clip(0, 1)
 
 
 def test_equals_a_numpy_twin(tiny_model, features):
@@ -261,3 +264,64 @@ def test_weights_survive_a_round_trip(tiny_model, features, tmp_path):
 def test_wrong_sizes_are_refused(config, landmarks, message):
     with pytest.raises(ValueError, match=message):
         face_decoder.build_face_decoder(config, 6, landmarks)
+
+
+def halves(textures):
+    """Means of 2 x 2 pixels: [n, 112, 112, 3]."""
+    return np.reshape(textures, (-1, 112, 2, 112, 2, 3)).mean(axis=(2, 4))
+
+
+def test_texture_space_is_scikit_learns_principal_components():
+    """Of textures at half the size."""
+    textures = np.random.default_rng(0).integers(0, 256, (9, 224, 224, 3), np.uint8)
+    twin = decomposition.PCA(4, svd_solver="full").fit(
+        halves(textures).reshape(9, -1) / 255
+    )
+    layer = texture_space.TextureSpace(4)
+    layer.build(None)
+    layer.fit(textures)
+    others = np.random.default_rng(1).uniform(size=(2, 224, 224, 3)).astype("float32")
+    codes = twin.transform(halves(others).reshape(2, -1))
+    expected = twin.inverse_transform(codes).reshape(2, 112, 112, 3)
+    for axis in (1, 2):  # enlarged linearly, then halved
+        expected = ndimage.convolve1d(expected, [1 / 8, 6 / 8, 1 / 8], axis)
+    np.testing.assert_allclose(halves(layer(others)), expected, atol=1e-4)
+
+
+def test_as_many_components_as_faces_are_refused():
+    textures = np.zeros((3, 224, 224, 3), np.uint8)
+    message = "--texture_components=3 needs more than 3 training faces; there are 3"
+    with pytest.raises(ValueError, match=message):
+        texture_space.principal_components(textures, 3)
+
+
+def test_texture_components_leave_the_other_weights_and_their_gradients(features):
+    keras.utils.set_random_seed(0)
+    config = dataclasses.replace(TINY, texture_components=2)
+    model = face_decoder.build_face_decoder(config, 6, MEAN_LANDMARKS)
+    plain = face_decoder.build_face_decoder(TINY, 6, MEAN_LANDMARKS)
+    names = [v.path.partition("/")[2] for v in model.trainable_variables]
+    assert names == [v.path.partition("/")[2] for v in plain.trainable_variables]
+    textures = np.random.default_rng(0).integers(0, 256, (5, 224, 224, 3), np.uint8)
+    model.get_layer("space").fit(textures)
+    with tf.GradientTape() as tape:
+        texture = model(features)["texture"]
+        loss = tf.reduce_mean(tf.abs(texture - textures[:2] / np.float32(255)))
+    gradients = tape.gradient(loss, model.get_layer("texture_rgb").trainable_variables)
+    assert all(np.abs(gradient).max() > 0 for gradient in gradients)
+
+
+def test_an_iteration_moves_landmarks_by_a_few_pixels():
+    """At the compact decoder's width, rate and length of features; it was forty."""
+    keras.utils.set_random_seed(0)
+    config = dataclasses.replace(TINY, decoder_units=256, landmark_units=())
+    model = face_decoder.build_face_decoder(config, 128, MEAN_LANDMARKS)
+    feature = np.random.default_rng(0).normal(size=(1, 128)).astype("float32")
+    variables = model.get_layer("landmarks_fc_out").trainable_variables
+    with tf.GradientTape() as tape:
+        before = model(feature)["landmarks"]
+        loss = tf.reduce_mean(tf.square(before - MEAN_LANDMARKS - 20))
+    optimizer = keras.optimizers.Adam(0.002, epsilon=1e-7)
+    optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
+    moved = np.abs(model(feature)["landmarks"] - before)
+    assert moved.min() > 0.5 and moved.max() < 6

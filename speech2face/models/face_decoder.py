@@ -20,10 +20,11 @@ import numpy as np
 from keras import layers, ops
 
 from speech2face.config import FaceDecoderConfig
-from speech2face.models import warp
+from speech2face.models import texture_space, warp
 
 IMAGE_PX = 224
 N_LANDMARKS = 68
+LANDMARK_UNIT_PX = 16  # what a landmark's output of 1 moves it by: BUILD_NOTES 70
 _COARSE_PX = 14
 
 
@@ -106,7 +107,6 @@ def _landmark_branch(decoder_activation, config, mean_landmarks):
         hidden = layers.Dense(
             units, activation="relu", dtype="float32", name=f"landmarks_fc_{i}"
         )(hidden)
-    # The offsets are predicted in image widths, the unit of the landmark loss.
     offsets = layers.Dense(
         N_LANDMARKS * 2,
         kernel_initializer=keras.initializers.RandomNormal(stddev=1e-3),
@@ -115,7 +115,10 @@ def _landmark_branch(decoder_activation, config, mean_landmarks):
     )(hidden)
     offsets = layers.Reshape((N_LANDMARKS, 2), dtype="float32")(offsets)
     return layers.Rescaling(
-        IMAGE_PX, offset=mean_landmarks.tolist(), dtype="float32", name="landmarks"
+        LANDMARK_UNIT_PX,
+        offset=mean_landmarks.tolist(),
+        dtype="float32",
+        name="landmarks",
     )(offsets)
 
 
@@ -140,6 +143,9 @@ def _texture_branch(decoder_activation, config, dtype_policy):
         dtype=dtype_policy,
         name="texture_rgb",
     )(x)
+    if config.texture_components:
+        space = texture_space.TextureSpace(config.texture_components, name="space")
+        x = space(x)
     return ClipToUnit(dtype="float32", name="texture")(x)
 
 
