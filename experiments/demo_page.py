@@ -26,9 +26,17 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto;
        padding: 0 1rem; color: #222; }
 table { border-collapse: collapse; } th, td { padding: .3rem .8rem; text-align: left; }
-td img { width: 160px; height: 160px; border-radius: 6px; display: block; }
+td img { width: 160px; aspect-ratio: 1; border-radius: 6px; display: block; }
 tr { border-bottom: 1px solid #ddd; } td.number { text-align: right; }
-audio { width: 220px; } img.wide { width: 100%; } .note { color: #666; }
+audio { width: 220px; } img.wide { width: 100%; } .note { color: #595959; }
+@media (max-width: 800px) {
+  .faces, .faces tbody { display: block; }
+  .faces tr { display: grid; grid-template-columns: repeat(3, 1fr); }
+  .faces td, .faces th { padding: .3rem; }
+  .faces td:first-child { grid-column: 1 / -1; }
+  .faces th:first-child { display: none; }
+  .faces img, .faces audio { width: 100%; }
+}
 """
 
 
@@ -75,7 +83,9 @@ def _face_table(root: pathlib.Path, assets: pathlib.Path) -> str:
     normalize = model.decoder.normalizer.normalize
     true = np.stack([normalize(example.face_feature) for example in examples])
     voice = model.voice_features([example.waveform for example in examples])
-    rows = ["<tr><th>voice<th>true face<th>F2F<th>S2F</tr>"]
+    rows = [
+        "<tr><th>voice<th>true face<th>from the face (F2F)<th>from the voice (S2F)</tr>"
+    ]
     for index, (example, f2f, s2f) in enumerate(
         zip(examples, model.faces(true), model.faces(voice))
     ):
@@ -87,13 +97,17 @@ def _face_table(root: pathlib.Path, assets: pathlib.Path) -> str:
             "face from the face": f2f.image,
             "face from the voice": s2f.image,
         }
-        cells = [f'<td><audio controls src="{ASSETS_DIR}/{index}.wav"></audio>']
+        speaker = f"speaker {index + 1}"
+        cells = [
+            f'<td><audio controls aria-label="Voice of {speaker}" '
+            f'src="{ASSETS_DIR}/{index}.wav"></audio>'
+        ]
         for column, (alt, image) in enumerate(faces.items()):
             name = f"{index}_{column}.png"
             image.save(assets / name)
-            cells.append(f'<td><img alt="{alt}" src="{ASSETS_DIR}/{name}">')
+            cells.append(f'<td><img alt="{speaker}: {alt}" src="{ASSETS_DIR}/{name}">')
         rows.append(f"<tr>{''.join(cells)}</tr>")
-    return f"<table>{''.join(rows)}</table>"
+    return f'<table class="faces">{"".join(rows)}</table>'
 
 
 def _one_clip_a_speaker(data_dir: pathlib.Path) -> List[records.VoiceExample]:

@@ -33,6 +33,7 @@ N_BANDS = FFT_SAMPLES // 2 + 1
 COMPRESSION = 0.3
 
 MIN_SECS = 0.1  # less cannot be anybody's voice
+MAX_CHANNELS = 64  # more are samples: the axes are the other way round
 SILENCE_PEAK = 1e-3  # -60 dBFS
 LOUDEST_PEAK = 4.0  # +12 dBFS: decoders overshoot 1, but not by more
 _SEEK_MARGIN_SECS = 1.0  # codecs need some packets before their output is exact
@@ -144,7 +145,7 @@ def one_channel(samples: np.ndarray) -> np.ndarray:
     samples = np.asarray(samples, np.float32)
     if samples.ndim == 1:
         return samples
-    if samples.ndim != 2 or not samples.shape[1]:
+    if samples.ndim != 2 or not 0 < samples.shape[1] <= MAX_CHANNELS:
         raise ValueError(
             f"a waveform has shape {samples.shape}; expected [n] or [n, channels]"
         )

@@ -40,6 +40,7 @@ _CHANGEABLE = {
     "accumulate_steps",
     "steps_per_call",
     "xla",
+    "host_spectrogram",
     "skip_corrupt",
     "save_every",
     "keep_checkpoints",

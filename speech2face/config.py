@@ -287,6 +287,11 @@ class LoopConfig:
         "them, on a TPU above all.",
     )
     xla: bool = option(False, "Compile the networks and their gradients with XLA.")
+    host_spectrogram: bool = option(
+        False,
+        "Table 1: make spectrograms in the input pipeline, on the host's cores, not in "
+        "the network, on the accelerator. The result is the same.",
+    )
     shuffle_buffer: int = option(
         4096, "Records among which the order of an epoch is drawn."
     )

@@ -1,6 +1,7 @@
 """Which devices train: the `tf.distribute` strategy of `--strategy`.
 
-    none          one device, the first GPU if there is one
+    none          one device, the first GPU if there is one, and batches are there
+                  before they are needed
     mirrored      all GPUs of this machine, or all of its (logical) CPU devices
     multi_worker  several machines, each started with the same command and a TF_CONFIG
     tpu           the TPU that TPU_NAME names
@@ -71,7 +72,8 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
         return tf.distribute.MultiWorkerMirroredStrategy()
     if name == "tpu":
         return tf.distribute.TPUStrategy(_connect_to_tpu())
-    return tf.distribute.get_strategy()
+    has_gpu = bool(tf.config.list_logical_devices("GPU"))
+    return tf.distribute.OneDeviceStrategy("/gpu:0" if has_gpu else "/cpu:0")
 
 
 def mirrored(devices: Sequence[tf.config.LogicalDevice]) -> tf.distribute.Strategy:

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from speech2face import augment, records
+from speech2face import audio, augment, records
 from speech2face.config import AudioConfig, AugmentConfig, LoopConfig
 from speech2face.records import DatasetInfo
 
@@ -150,14 +150,14 @@ def evaluation_batches(
 
 
 def voice_parser(
-    info: DatasetInfo, audio: AudioConfig, augmentation: AugmentConfig, seed: int
+    info: DatasetInfo, sound: AudioConfig, augmentation: AugmentConfig, seed: int
 ) -> ParseFn:
     """Returns the parser of voice records.
 
-    Its result: clip_id; waveform [n] float32 of `audio.clip_secs`, tiled or cut (Sec.
+    Its result: clip_id; waveform [n] float32 of `sound.clip_secs`, tiled or cut (Sec.
     3); face_feature [d] float32, raw.
     """
-    n_samples = round(audio.clip_secs * records.SAMPLE_RATE_HZ)
+    n_samples = round(sound.clip_secs * records.SAMPLE_RATE_HZ)
     decode = _audio_decoder(info.config.get("audio_encoding", "pcm"))
 
     def parse(record: tf.Tensor, position: tf.Tensor) -> Dict[str, tf.Tensor]:
@@ -173,6 +173,22 @@ def voice_parser(
         return example
 
     return parse
+
+
+def spectrogram_parser(parse: ParseFn) -> ParseFn:
+    """Returns a parser of voice records like `parse`, `voice_parser`'s.
+
+    Its examples hold `spectrogram` [frames, 257, 2] float32 in the place of `waveform`.
+    """
+
+    def parse_spectrogram(
+        record: tf.Tensor, position: tf.Tensor
+    ) -> Dict[str, tf.Tensor]:
+        example = parse(record, position)
+        example["spectrogram"] = audio.spectrogram(example.pop("waveform")[None])[0]
+        return example
+
+    return parse_spectrogram
 
 
 def face_parser(info: DatasetInfo) -> ParseFn:

@@ -313,8 +313,11 @@ class VoiceTrainer(Trainer):
         distribution.check_batch_norm(config.voice_encoder, config.loop)
         if config.optimizer.last_layer_only:
             voice_encoder.freeze_all_but_last(model)
+        self._behind = {}  # what may stand in the place of a waveform -> the rest
         if config.voice_encoder.encoder == "speaker_embedding":
-            self._head = speaker_encoder.head_part(model)
+            self._behind["embedding"] = speaker_encoder.head_part(model)
+        else:
+            self._behind["spectrogram"] = model.get_layer("table_1")
         optimizer = build_optimizer(config.optimizer, config.loop.precision)
         super().__init__(model, optimizer, config.loop)
 
@@ -326,14 +329,14 @@ class VoiceTrainer(Trainer):
         """Returns the terms of Eq. 1, in training with their gradients' norms.
 
         Args:
-          batch: waveform [b, n] float32, or what the pretrained part of the encoder
-            makes of it, embedding [b, units]; face_feature [b, d] float32, raw.
+          batch: waveform [b, n] float32, or what the fixed first part of the encoder
+            makes of it, embedding [b, units] or spectrogram [b, frames, 257, 2];
+            face_feature [b, d] float32, raw.
           training: whether batch normalisation uses the batch's statistics.
         """
-        if "embedding" in batch:
-            voice_feature = self._head(batch["embedding"], training=training)
-        else:
-            voice_feature = self.model(batch["waveform"], training=training)
+        parts = {"waveform": self.model, **self._behind}
+        (name,) = parts.keys() & batch.keys()
+        voice_feature = parts[name](batch[name], training=training)
         arguments = self._config.loss, batch["face_feature"], voice_feature
         terms = self._eq_1(*arguments)
         if training:

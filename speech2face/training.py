@@ -76,6 +76,8 @@ def voice_job(
     decoder = decoder_bundle.load(decoder_dir)
     check_same_recognizer(info, decoder.recognizer, data_dir, decoder_dir)
     n_steps = input_pipeline.n_iterations(info, config.loop)
+    if config.loop.host_spectrogram and config.voice_encoder.encoder != "table1":
+        raise ValueError("--host_spectrogram needs --encoder=table1: others have none")
     set_seed(config.loop)
     trainer = VoiceTrainer(config, decoder)
     if init_dir:
@@ -117,6 +119,8 @@ def _train_voice_encoder(job, config, data_dir, run_dir) -> int:
         parse = frozen_embeddings.embedding_parser(
             data_dir, info, "train", parse, embed, config.loop.skip_corrupt
         )
+    elif config.loop.host_spectrogram:
+        parse = input_pipeline.spectrogram_parser(parse)
     validate = None
     if config.loop.validate_every and validation.SPLIT in info.splits:
         validate = validation.VoiceValidator(

@@ -126,6 +126,12 @@ def test_channels_are_averaged(tmp_path):
     )
 
 
+def test_channels_before_samples_are_refused():
+    with pytest.raises(ValueError, match=r"\(2, 4000\); expected \[n\] or"):
+        audio.one_channel(noise(4_000, 2).T)
+    assert audio.one_channel(noise(1, 2)).shape == (1,)
+
+
 @pytest.mark.parametrize("rate_hz", [8_000, 11_025, 22_050, 44_100, 48_000, 96_000])
 def test_any_rate_becomes_16_khz(tmp_path, rate_hz):
     path = tmp_path / "a.wav"

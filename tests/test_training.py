@@ -1,5 +1,6 @@
 """Training: the step, ADAM, the run folder, and resuming to the bit."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from test_records import DIM, face_example, write_voice_dataset
 from speech2face import (
     checkpoints,
     decoder_bundle,
+    input_pipeline,
     records,
     summaries,
     trainer,
@@ -165,6 +167,29 @@ def test_sigterm_saves_and_the_next_start_finishes(folders, whole_run):
     finished = subprocess.run(command, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
     assert_bit_identical(run_dir, whole_run)
+
+
+def test_spectrograms_made_on_the_host_train_the_same(folders, whole_run):
+    parsed = []
+    record = input_pipeline.spectrogram_parser
+
+    def counted(parse):
+        parsed.append(record(parse))
+        return parsed[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(input_pipeline, "spectrogram_parser", counted)
+        train(folders, folders / "host", tiny_config(host_spectrogram=True))
+    assert len(parsed) == 1
+    one, two = final_values(folders / "host"), final_values(whole_run)
+    for name, value in two.items():
+        np.testing.assert_allclose(one[name], value, atol=1e-3, err_msg=name)
+    config = dataclasses.replace(
+        tiny_config(host_spectrogram=True),
+        voice_encoder=VoiceEncoderConfig(encoder="speaker_embedding"),
+    )
+    with pytest.raises(ValueError, match="host_spectrogram needs --encoder=table1"):
+        train(folders, folders / "none", config)
 
 
 def test_another_seed_gives_another_model(folders, whole_run):

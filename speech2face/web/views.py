@@ -25,6 +25,7 @@ STYLE = """
   .gradio-container .s2f-waiting { min-height: 24rem; }
 }
 .gradio-container .html-container { padding: 0; }
+input[type=range]:focus-visible { outline: 2px solid #6366f1; outline-offset: 6px; }
 .s2f-live { scroll-margin: .5rem; }
 button[role=tab][aria-selected=true] { color: #4338ca; }
 .dark button[role=tab][aria-selected=true] { color: #c7d2fe; }
