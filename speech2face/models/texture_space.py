@@ -41,7 +41,8 @@ class TextureSpace(layers.Layer):
         """Returns textures [b, 224, 224, 3] of `textures` [b, 224, 224, 3]."""
         small = ops.average_pool(textures, 2)
         offsets = ops.reshape(small, (-1, SPACE_PX**2 * 3)) - self.mean
-        codes = ops.matmul(offsets, ops.transpose(self.components))  # [b, n]
+        # Exports keep one copy of the components if neither product transposes them.
+        codes = ops.transpose(ops.matmul(self.components, ops.transpose(offsets)))
         small = self.mean + ops.matmul(codes, self.components)
         small = ops.reshape(small, (-1, SPACE_PX, SPACE_PX, 3))
         return ops.image.resize(small, (TEXTURE_PX, TEXTURE_PX))
