@@ -33,6 +33,7 @@ def stages(root: pathlib.Path, is_short: bool) -> List[List[str]]:
     """Returns the command lines (without `python -m`) up to the evaluation."""
     size = ["--n_people=12", "--clips_per_person=2"] if is_short else []
     epochs = ["--epochs=4"] if is_short else []
+    components = ["--texture_components=8"] if is_short else []  # of fewer faces
     people, faces, voices = root / PEOPLE, root / FACES, root / VOICES
     decoder_run, voice_run = root / DECODER_RUN, root / VOICE_RUN
     return [
@@ -55,6 +56,7 @@ def stages(root: pathlib.Path, is_short: bool) -> List[List[str]]:
             f"--data_dir={faces}",
             f"--run_dir={decoder_run}",
             *epochs,
+            *components,
         ],
         [
             "speech2face.train",

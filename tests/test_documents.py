@@ -25,7 +25,11 @@ EXAMPLES = REPOSITORY / "speech2face" / "examples"
 # Flags behind those that README prints, so that its commands take seconds.
 SMALLER = {
     "data_prep.sample_people": ["--n_people=6", "--clips_per_person=2"],
-    "speech2face.train_face_decoder": ["--epochs=1", "--texture_channels=8,8,8,8,8"],
+    "speech2face.train_face_decoder": [
+        "--epochs=1",
+        "--texture_channels=8,8,8,8,8",
+        "--texture_components=4",
+    ],
     "speech2face.train": ["--epochs=1", "--width=0.03125"],
     "experiments.run_all": ["--n_examples=8"],
 }
