@@ -94,7 +94,7 @@ TABLE_2 = {
 TABLE_2_N = 5_000
 
 # Table 3: recall in % at K = 1, 2, 5, 10, by (seconds of audio, metric). The random row
-# shows that K is a percentage of the gallery (BUILD_NOTES 20).
+# shows that K is a percentage of the gallery (BUILD_NOTES 25).
 TABLE_3_KS = (1, 2, 5, 10)
 TABLE_3 = {
     (3, "l2"): (5.86, 10.02, 18.98, 28.92),

@@ -146,7 +146,7 @@ class HeadConfig:
     prototype_sharpness: float = option(
         100.0,
         "Scale a of the prototype logits -a/2 |v - p|^2. Not in the paper: "
-        "BUILD_NOTES 22.",
+        "BUILD_NOTES 27.",
     )
 
 

@@ -7,7 +7,7 @@ CROP_SCALE = 1.65  # a crop's side in CNN detector boxes: BUILD_NOTES 8
 
 # The landmark model was trained on boxes of dlib's HOG detector. Measured on 229 real
 # crops, that box is 1.1 times the CNN detector's, and its centre lies by these shares
-# of the CNN's box to the right and below: BUILD_NOTES 31.
+# of the CNN's box to the right and below: BUILD_NOTES 45.
 HOG_BOX_SCALE = 1.1
 HOG_BOX_SHIFT = (0.02, 0.06)
 

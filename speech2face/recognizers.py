@@ -113,7 +113,7 @@ def prototype_head(
       n_prototypes: 0 for one per speaker, the mean of the speaker's features, in the
         sorted order of the ids; else this many k-means centroids of the features,
         less those of fewer than three people.
-      sharpness: a. Not in the paper: BUILD_NOTES 32. For dlib's features 100 is the
+      sharpness: a. Not in the paper: BUILD_NOTES 46. For dlib's features 100 is the
         maximum-likelihood value for finding a face by its normalised picture among
         752 real faces (70 to 140 within 0.07 nats): the softmax is then about the
         probability of being that person. Two pictures of one person lay 0.34 +- 0.09

@@ -5,7 +5,7 @@ examples' losses by the size of the whole batch and the optimizer adds the repli
 gradients, so N replicas with batch B/N take the step of one replica with batch B. To
 batch normalisation a replica, or a micro-batch of one (`--accumulate_steps`), is a
 batch: each normalises by its own statistics and moves the averages from where the
-iteration before left them; the mean of what they come to is kept (BUILD_NOTES 40).
+iteration before left them; the mean of what they come to is kept (BUILD_NOTES 49).
 """
 
 import dataclasses

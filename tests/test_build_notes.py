@@ -60,7 +60,7 @@ def assert_tests_exist(names):
 def test_entries_are_numbered_and_have_their_four_lines():
     parts = notes()
     numbers = [int(number) for number in parts[::2]]
-    assert len(set(numbers)) == len(numbers)
+    assert numbers == list(range(1, len(numbers) + 1))
     for body in parts[1::2]:
         starts = [line.split(":")[0] for line in body.splitlines()[1:5]]
         assert starts == ["Paper", "We", "Why", "Test"], body

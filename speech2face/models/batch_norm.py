@@ -3,7 +3,7 @@
 Keras composes it of a dozen operations, each of which goes through the whole map once
 more, and widens half precision to float32 first. Where the input is an image and the
 statistics are of this replica alone, TensorFlow's own operation gives the same in half
-the time and leaves less in memory for the gradients (BUILD_NOTES 53). Everything else,
+the time and leaves less in memory for the gradients (BUILD_NOTES 65). Everything else,
 inference included, and every other back end is Keras' own.
 """
 

@@ -24,7 +24,7 @@ from speech2face.models import texture_space, warp
 
 IMAGE_PX = 224
 N_LANDMARKS = 68
-LANDMARK_UNIT_PX = 16  # what a landmark's output of 1 moves it by: BUILD_NOTES 70
+LANDMARK_UNIT_PX = 16  # what a landmark's output of 1 moves it by: BUILD_NOTES 20
 _COARSE_PX = 14
 
 

@@ -3,7 +3,7 @@
 Where faces are few, the recognizer's term of the decoder's loss is pleased more easily
 by smears that no face has than by a likeness: they score on faces never seen, too. A
 texture that is a mean plus a few principal components of real ones cannot have them.
-BUILD_NOTES 74.
+BUILD_NOTES 24.
 """
 
 from typing import Iterable, Tuple
