@@ -104,6 +104,8 @@ def run(
             if due.save or due.summary:
                 recent.check_finite()
             means = recent.take_means() if due.summary else {}
+            if due.save:
+                recent.start_anew()  # as a run that is resumed here does
             if not is_chief:
                 continue
             if due.summary:
@@ -190,11 +192,15 @@ def _log_validation(
 
 
 class _Recent:
-    """The terms of the steps since the last summary, kept on the device."""
+    """The terms of the steps since the last summary or save, kept on the device."""
 
     def __init__(self, batch_size: int):
         self._batch_size = batch_size
         self._step = 0  # of the last terms
+        self.start_anew()
+
+    def start_anew(self) -> None:
+        """Forgets all terms."""
         self._calls: List[Terms] = []
         self._start = time.monotonic()
 
@@ -209,7 +215,7 @@ class _Recent:
         secs = time.monotonic() - self._start  # with what was validated and saved
         n_steps = len(self._values("total"))
         means["examples_per_sec"] = n_steps * self._batch_size / secs
-        self._calls, self._start = [], time.monotonic()
+        self.start_anew()
         return means
 
     def check_finite(self) -> None:

@@ -3,10 +3,12 @@
     python small_training.py DATA_DIR RUN_DIR STRATEGY [N_KILLS]
 
 trains, or resumes. If it is to be killed, TensorFlow is imported once, and so many
-forks of the process are killed at random moments before one may finish.
+forks of the process are killed before one may finish: at a random moment of theirs, or
+shortly after a checkpoint of theirs has begun.
 """
 
 import os
+import pathlib
 import random
 import signal
 import sys
@@ -84,6 +86,14 @@ def slow_train(data_dir, run_dir, strategy):
         sys.exit(f"error: {error}")
 
 
+def wait_for_checkpoint(run_dir, longest_secs=60.0):
+    """Until one is being written."""
+    folder, end = pathlib.Path(run_dir, "checkpoints"), time.monotonic() + longest_secs
+    before = set(folder.glob("*"))
+    while set(folder.glob("*")) <= before and time.monotonic() < end:
+        time.sleep(0.01)
+
+
 def kill_and_finish(n_kills, *arguments):
     """Forks the training; kills all but the last fork after a random time."""
     draw = random.Random(n_kills)
@@ -93,7 +103,11 @@ def kill_and_finish(n_kills, *arguments):
             slow_train(*arguments)
             os._exit(0)
         if index < n_kills:
-            time.sleep(draw.uniform(0.0, 6.0))
+            if index % 2:
+                time.sleep(draw.uniform(0.0, 6.0))
+            else:
+                wait_for_checkpoint(arguments[1])
+                time.sleep(draw.uniform(0.0, 0.2))
             os.kill(child, signal.SIGKILL)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         print(f"fork {index} ended with {status}", flush=True)
