@@ -16,6 +16,7 @@ Shape = Tuple[Optional[int], ...]
 
 _NAMES = {
     "Conv2D": "CONV",
+    "Convolution": "CONV",
     "SmoothConv2DTranspose": "DECONV",
     "Dense": "FC",
     "MaxPooling2D": "MAXPOOL",

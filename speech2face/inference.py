@@ -222,8 +222,11 @@ class Speech2Face:
 
         Raises:
           ValueError: a recording is silent, shorter than 0.1 s, or not finite; or
-            there is no speech in it and it was to be trimmed.
+            it is no array; or there is no speech in it and it was to be trimmed; or
+            the rate is not positive.
         """
+        if not sample_rate_hz > 0:
+            raise ValueError(f"sample_rate_hz={sample_rate_hz} is no rate of samples")
         several = isinstance(waveform, (list, tuple))
         waveforms = waveform if several else [waveform]
         prepared = []
@@ -240,7 +243,13 @@ def _prepared(
     waveform: np.ndarray, sample_rate_hz: int, trim_silence: bool, name: str
 ) -> np.ndarray:
     """[n] or [n, channels] -> [m] float32 at 16 kHz, checked."""
-    waveform = audio.one_channel(waveform)
+    samples = np.asarray(waveform)
+    if samples.ndim == 0 or samples.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{name} is {waveform!r:.40}, no array of samples: a file is read with "
+            "speech2face.audio.load_waveform, and a list holds one array a recording"
+        )
+    waveform = audio.one_channel(samples)
     if sample_rate_hz != SAMPLE_RATE_HZ:
         waveform = audio.resample(waveform, sample_rate_hz, SAMPLE_RATE_HZ)
     audio.check_waveform(waveform, name)

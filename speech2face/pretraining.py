@@ -23,7 +23,7 @@ from speech2face import (
     validation,
 )
 from speech2face.config import PretrainingConfig
-from speech2face.models import speaker_embedding
+from speech2face.models import speaker_embedding, voice_encoder
 from speech2face.records import DatasetInfo
 from speech2face.trainer import Batch, Trainer, build_optimizer
 
@@ -52,6 +52,10 @@ def _pretrain(config, data_dir, run_dir) -> int:
     parse = input_pipeline.voice_parser(
         info, config.audio, config.augment, config.loop.seed
     )
+    first_batch = next(
+        iter(input_pipeline.training_batches(data_dir, info, config.loop, parse))
+    )
+    trainer.start_at_mean(first_batch)
     validate = None
     if config.loop.validate_every and validation.SPLIT in info.splits:
         validate = _Validator(data_dir, info, config, trainer)
@@ -82,10 +86,21 @@ class DistillationTrainer(Trainer):
 
         A student that always gives the mean embedding has about 1.
         """
-        target = self._teacher(batch["waveform"], training=False) / self._spread
         found = self.model(batch["waveform"], training=training)
-        error = ops.cast(found, "float32") - ops.stop_gradient(target)
+        error = ops.cast(found, "float32") - ops.stop_gradient(self._targets(batch))
         return {"total": ops.mean(ops.square(error), axis=-1)}
+
+    def start_at_mean(self, batch: Batch) -> None:
+        """Lets a new student begin with the mean embedding of a batch.
+
+        The units lie more than a standard deviation from 0: a last layer that had to
+        find that by itself would need a thousand iterations for it.
+        """
+        last = voice_encoder.table_1_layers(self.model)[-1]
+        last.bias.assign(ops.mean(self._targets(batch), axis=0))
+
+    def _targets(self, batch: Batch) -> tf.Tensor:
+        return self._teacher(batch["waveform"], training=False) / self._spread
 
 
 class _Validator:

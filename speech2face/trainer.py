@@ -179,7 +179,11 @@ class Trainer:
             for name, value in batch.items()
         }
         sums = self._find_in_part({n: v[0] for n, v in parts.items()}, first_part)
-        for index in tf.range(1, self._n_micro_batches):  # one after the other
+        # One after the other: the memory of one part is all that there may be.
+        with tf.control_dependencies(tf.nest.flatten(sums)):
+            first = tf.constant(1)
+        for index in tf.range(first, self._n_micro_batches):
+            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
             found = self._find_in_part(
                 {n: v[index] for n, v in parts.items()}, first_part + index
             )

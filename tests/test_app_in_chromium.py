@@ -194,13 +194,17 @@ def test_exaggeration_is_labelled_and_works_from_the_keyboard(page):
 
 def test_two_voices(page):
     page.get_by_role("tab", name="Two voices").click()
-    page.get_by_role("button", name="Record").first.click()
+    voice_a = page.get_by_role("group", name="Voice A")
+    voice_a.get_by_role("button", name="Record").click()
     page.wait_for_timeout(3000)
-    page.get_by_role("button", name="Stop").first.click()
-    page.get_by_text("Heard: Recording A").wait_for()
+    voice_a.get_by_role("button", name="Stop").click()
+    voice_a.get_by_text("Heard: Recording A").wait_for()
+    assert page.get_by_role("group", name="Voice B").is_visible()
+    places = page.locator(".s2f-live").all()
+    assert {place.get_attribute("aria-live") for place in places} == {"polite"}
     choose_file(page, EXAMPLES / "man_60.ogg", 2)
     page.get_by_text("The two voices are").wait_for()
-    shown = page.locator(".s2f-live").last.inner_html()
+    shown = places[-1].inner_html()
     first, second = pictures_in(shown)[:2]
     assert np.abs(first.astype(int) - second).mean() > 3, "a woman and a man"
     wait_until_deleted()

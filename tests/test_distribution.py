@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 import keras
 import numpy as np
@@ -91,6 +92,38 @@ def test_an_overflow_on_one_device_leaves_the_step_out_on_all(runs):
     assert one["iterations"] == two["iterations"] == N_STEPS - 1
     assert one["loss_scale"] == two["loss_scale"] == 2.0**15
     assert_same(one, two, 2e-3)  # float16 has 3 digits
+
+
+def test_parts_of_a_batch_take_their_turns():
+    """The memory of a part is free before the next one starts."""
+    events = []
+
+    def note(event, secs=0.0):
+        def append():
+            time.sleep(secs)
+            events.append(event)
+            return np.int64(0)
+
+        return tf.numpy_function(append, [], "int64")
+
+    class Watched(replica_runs.SmallTrainer):
+        def losses(self, batch, training):
+            @tf.custom_gradient
+            def watch(values):
+                def gradient(d_values):
+                    with tf.control_dependencies([note("backward", secs=0.1)]):
+                        return tf.identity(d_values)
+
+                with tf.control_dependencies([note("forward")]):
+                    return tf.identity(values), gradient
+
+            found = self.model(batch["x"], training=training)
+            return {"total": watch(tf.reduce_mean((found - batch["y"]) ** 2, axis=-1))}
+
+    x, y = (values[0] for values in replica_runs.examples())
+    watched = Watched("own", LoopConfig(batch_size=BATCH, accumulate_steps=4))
+    watched.train_step({"x": tf.constant(x), "y": tf.constant(y)})
+    assert events == ["forward", "backward"] * 4
 
 
 def test_devices_drop_different_units(runs):

@@ -46,6 +46,20 @@ def test_a_bundle_is_read_back_exactly(model, tmp_path):
         inference.Speech2Face.load(tmp_path / "nothing")
 
 
+@pytest.mark.parametrize(
+    "waveform, rate_hz, advice",
+    [
+        ("voice.wav", 16_000, "audio.load_waveform"),
+        ([0.1, 0.2, 0.3], 16_000, "one array a recording"),
+        (np.zeros((3, 2, 1)), 16_000, "expected .n. or .n, channels."),
+        (np.zeros(16_000), 0, "sample_rate_hz=0"),
+    ],
+)
+def test_what_is_no_recording_is_said(model, waveform, rate_hz, advice):
+    with pytest.raises(ValueError, match=advice):
+        model(waveform, rate_hz)
+
+
 def test_a_run_folder_is_the_model_it_ended_with(tmp_path):
     write_voice_dataset(tmp_path / "voices", n=13, n_shards=3, splits=("train", "val"))
     make_decoder().save(tmp_path / "decoder")

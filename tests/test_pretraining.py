@@ -67,6 +67,18 @@ def test_the_loss_is_the_share_of_the_teachers_variance_that_is_missed():
     assert float(loss[0]) == pytest.approx(0, abs=1e-4) and float(loss[1]) > 1e-3
 
 
+def test_a_student_starts_at_the_mean_of_its_teacher():
+    trainer = pretraining.DistillationTrainer(CONFIG)
+    rng = np.random.default_rng(0)
+    waveform = (0.1 * rng.normal(size=(3, 48_000))).astype(np.float32)
+    embedding = speaker_embedding.build_embedding(("resemblyzer",))(waveform)
+    trainer.start_at_mean({"waveform": waveform})
+    last = voice_encoder.table_1_layers(trainer.model)[-1]
+    np.testing.assert_allclose(
+        last.bias, np.mean(embedding, axis=0) / 0.038, rtol=1e-4, atol=1e-4
+    )
+
+
 def test_a_student_learns(folders):
     names = [v.path for v in transfer.build_student(ENCODER, "float32").variables]
     student = transfer.build_student(ENCODER, "float32")

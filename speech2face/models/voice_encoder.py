@@ -21,6 +21,7 @@ from keras import layers, ops
 from speech2face import audio
 from speech2face import config as config_lib
 from speech2face.models.batch_norm import FusedBatchNormalization
+from speech2face.models.convolution import Convolution
 
 
 class Row(NamedTuple):
@@ -216,7 +217,7 @@ class TimeAverage(layers.Layer):
 def _convolution(
     x: Any, row: Row, config: config_lib.VoiceEncoderConfig, dtype_policy: str
 ) -> Any:
-    x = layers.Conv2D(
+    x = Convolution(
         scaled(row.channels, config.width),
         row.kernel,
         row.stride,

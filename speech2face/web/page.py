@@ -61,10 +61,11 @@ def build(
         with gr.Tabs():
             with gr.Tab("One voice"):
                 _one_voice(handlers)
-            with gr.Tab("Two voices"):
+            with gr.Tab("Two voices") as two_voices:
                 _two_voices(handlers)
             with gr.Tab("About"):
                 gr.Markdown(texts.ABOUT)
+        two_voices.select(None, js=texts.NAMES)  # built when it is first shown
     return page.queue(max_size=QUEUE_SIZE, api_open=False)
 
 
@@ -92,7 +93,7 @@ def serve(page: gr.Blocks, limits: Limits, host: str, port: int) -> str:
         max_file_size=limits.max_bytes,
         theme=plain,
         css=views.STYLE,
-        js=texts.ON_LOAD,
+        js=texts.NAMES,
     )
     return page.local_url
 
@@ -170,7 +171,7 @@ def _two_voices(handlers: "_Handlers") -> None:
     slots, changes = [], []
     with gr.Row():
         for name in "AB":
-            with gr.Column(min_width=280):
+            with gr.Column(min_width=280, elem_classes="s2f-voice"):
                 slot, events = _voice_slot(handlers, name)
                 slots.append(slot)
                 changes += events

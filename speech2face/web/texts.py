@@ -68,9 +68,15 @@ SHOW_FACE = """(...inputs) => {
   document.querySelector('.s2f-live').scrollIntoView({block: 'nearest'});
   return inputs; }"""
 
-# For screen readers: what changes by itself is read out.
-ON_LOAD = """() => document.querySelectorAll('.s2f-live').forEach(
-  (place) => place.setAttribute('aria-live', 'polite'))"""
+# For screen readers: what changes by itself is read out, and of two buttons with one
+# name it is said whose they are.
+NAMES = """() => {
+  for (const place of document.querySelectorAll('.s2f-live'))
+    place.setAttribute('aria-live', 'polite');
+  document.querySelectorAll('.s2f-voice').forEach((place, index) => {
+    place.setAttribute('role', 'group');
+    place.setAttribute('aria-label', 'Voice ' + 'AB'[index]); });
+}"""
 
 
 def limits(taken: Limits) -> str:
