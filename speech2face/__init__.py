@@ -5,8 +5,16 @@ from speech2face import Speech2Face
 result = Speech2Face.load()(waveform, sample_rate_hz)
 """
 
+import typing
+from typing import Any
 
-def __getattr__(name: str):
+if typing.TYPE_CHECKING:
+    from speech2face.inference import Speech2Face
+
+__all__ = ["Speech2Face"]
+
+
+def __getattr__(name: str) -> Any:
     # Lazily: the commands answer --help without loading TensorFlow.
     if name == "Speech2Face":
         from speech2face.inference import Speech2Face

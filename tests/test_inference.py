@@ -1,6 +1,9 @@
 """From recordings to faces: the loaded model, its folders, the command."""
 
 import json
+import pathlib
+import runpy
+import typing
 
 import keras
 import numpy as np
@@ -10,6 +13,7 @@ from PIL import Image
 from test_records import DIM, write_voice_dataset
 from test_training import make_decoder, tiny_config, train
 
+import speech2face
 from speech2face import audio, evaluation, inference, reconstruction
 from speech2face.models import voice_encoder
 
@@ -236,3 +240,10 @@ def test_features_of_another_recognizer_are_not_evaluated(model, tmp_path):
     records.write_dataset_info(tmp_path, other)
     with pytest.raises(ValueError, match="features of vgg_face .* of dlib"):
         evaluation.predict(model, tmp_path, "train")
+
+
+def test_a_type_checker_sees_the_class(monkeypatch):
+    monkeypatch.setattr(typing, "TYPE_CHECKING", True)
+    seen = runpy.run_path(speech2face.__file__)
+    assert seen["Speech2Face"] is inference.Speech2Face is speech2face.Speech2Face
+    assert pathlib.Path(speech2face.__file__).with_name("py.typed").is_file()
