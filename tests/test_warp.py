@@ -304,3 +304,6 @@ def test_benchmark_times_the_same_warp_with_either_solver():
     eliminated = operations["warp, order 1, portable"]().numpy()
     assert np.std(solved) > 0.1
     assert np.mean(np.abs(solved - eliminated)) < 5e-3  # of noise, on random points
+    resized = [operations[name]() for name in ("resize", "resize by gathers")]
+    inside = [np.asarray(image)[:, 1:-1, 1:-1] for image in resized]
+    np.testing.assert_allclose(*inside, atol=1e-4)
