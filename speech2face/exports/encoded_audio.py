@@ -24,7 +24,9 @@ def tensorflow_io() -> Any:
     """Returns `tensorflow_io.audio`; ValueError says what it needs."""
     try:
         import tensorflow_io
+        from tensorflow_io.python.ops import core_ops
 
+        _ = core_ops.io_audio_decode_wav  # loads what fits one TensorFlow only
         return tensorflow_io.audio
     except (ImportError, NotImplementedError) as error:
         raise ValueError(
