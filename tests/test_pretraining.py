@@ -79,6 +79,20 @@ def test_a_student_starts_at_the_mean_of_its_teacher():
     )
 
 
+def test_a_damaged_data_set_is_the_same_to_it_as_to_any_training(tmp_path):
+    write_voice_dataset(tmp_path / "voices", n=5, n_shards=2, splits=("train",))
+    shard = sorted((tmp_path / "voices").glob("train-*"))[0]
+    shard.write_bytes(shard.read_bytes()[:-100])
+    loop = dataclasses.replace(CONFIG.loop, validate_every=0, epochs=1.0)
+    arguments = tmp_path / "voices", tmp_path / "run"
+    with pytest.raises(ValueError, match=shard.name):
+        config = dataclasses.replace(CONFIG, loop=loop)
+        pretraining.pretrain_voice_encoder(config, *arguments)
+    loop = dataclasses.replace(loop, skip_corrupt=True)
+    config = dataclasses.replace(CONFIG, loop=loop)
+    assert pretraining.pretrain_voice_encoder(config, *arguments) == 1
+
+
 def test_a_student_learns(folders):
     names = [v.path for v in transfer.build_student(ENCODER, "float32").variables]
     student = transfer.build_student(ENCODER, "float32")
