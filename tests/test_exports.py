@@ -132,6 +132,31 @@ def test_table_1_in_small_weights(tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_onnx_of_a_padded_network(tmp_path, monkeypatch):
+    """The converter, which copies constants many times, has no kernel of a product."""
+    tf2onnx = pytest.importorskip("tf2onnx")
+    convert, sizes = tf2onnx.convert.from_function, []
+
+    def converted(*args, **kwargs):
+        result = convert(*args, **kwargs)
+        sizes.append(sum(np.prod(c.dims) for c in result[0].graph.initializer))
+        return result
+
+    monkeypatch.setattr(tf2onnx.convert, "from_function", converted)
+    model = make_model(padding="same")
+    (row,) = job.export(model, tmp_path / "out", ["onnx"], ["float32"])
+    assert row.cosine > 1 - 1e-6
+    path = tmp_path / "out/speech2face.onnx"
+    n_dense = sum(
+        np.prod(layer.kernel.shape)
+        for part in (model.encoder, model.decoder.model)
+        for layer in network.all_layers(part)
+        if isinstance(layer, keras.layers.Dense)
+    )
+    assert n_dense > 30_000
+    assert path.stat().st_size > 4 * (sizes[0] + n_dense)
+
+
 def product_in_onnx(kernel, kind):
     """[b, 256] times a stored kernel, in onnxruntime: the bytes, the outputs of `x`."""
     onnx, runtime = map(pytest.importorskip, ("onnx", "onnxruntime"))

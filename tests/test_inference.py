@@ -1,5 +1,6 @@
 """From recordings to faces: the loaded model, its folders, the command."""
 
+import dataclasses
 import json
 import pathlib
 import runpy
@@ -18,8 +19,10 @@ from speech2face import audio, evaluation, inference, reconstruction
 from speech2face.models import voice_encoder
 
 
-def make_model(seed=2):
+def make_model(seed=2, **changed):
     config = tiny_config()
+    encoder_config = dataclasses.replace(config.voice_encoder, **changed)
+    config = dataclasses.replace(config, voice_encoder=encoder_config)
     keras.utils.set_random_seed(seed)
     encoder = voice_encoder.build_voice_encoder(config.voice_encoder, DIM)
     return inference.Speech2Face(encoder, make_decoder(), config)

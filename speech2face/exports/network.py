@@ -78,7 +78,7 @@ def portable(model: Speech2Face) -> Iterator[None]:
     """
     switched = [
         layer
-        for layer in _all_layers(model.encoder) + _all_layers(model.decoder.model)
+        for layer in all_layers(model.encoder) + all_layers(model.decoder.model)
         if hasattr(layer, "portable")
     ]
     for layer in switched:
@@ -97,6 +97,7 @@ def _feature(model, waveform):
     return model.encoder(tf.gather(waveform, at, axis=1), training=False)
 
 
-def _all_layers(layer: keras.layers.Layer) -> List[keras.layers.Layer]:
+def all_layers(layer: keras.layers.Layer) -> List[keras.layers.Layer]:
+    """Returns a layer and, of a model, the layers in it at any depth."""
     inner = layer.layers if isinstance(layer, keras.Model) else []
-    return [layer, *(found for one in inner for found in _all_layers(one))]
+    return [layer, *(found for one in inner for found in all_layers(one))]

@@ -1,8 +1,9 @@
 """ONNX: the model in one file for onnxruntime and whatever else reads ONNX."""
 
 import pathlib
-from typing import Any, List, Tuple
+from typing import Any, Dict, List, Tuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -15,15 +16,28 @@ OPSET = 17  # onnxruntime 1.12 (2022) and later
 
 
 def write(model: Speech2Face, path: pathlib.Path, weights: WeightType) -> None:
-    """Writes `network.from_waveform` as an ONNX file."""
+    """Writes `network.from_waveform` as an ONNX file.
+
+    tf2onnx copies constants many times over. The kernels of dense layers, nearly all
+    of what a network of the paper's size weighs, are inputs while it converts, and
+    become constants after it.
+    """
     import onnx
     import tf2onnx
 
-    function = tf.function(lambda waveform: network.from_waveform(model, waveform))
+    kernels = _dense_kernels(model)
+    specs = [tf.TensorSpec(k.shape, tf.float32, name) for name, k in kernels.items()]
+
+    @tf.function
+    def function(waveform, *values):
+        with keras.StatelessScope(list(zip(kernels.values(), values))):
+            return network.from_waveform(model, waveform)
+
     with network.portable(model):
         converted, _ = tf2onnx.convert.from_function(
-            function, input_signature=[network.WAVEFORM], opset=OPSET
+            function, input_signature=[network.WAVEFORM, *specs], opset=OPSET
         )
+    _make_constant(converted.graph, kernels)
     for value in (*converted.graph.input, *converted.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     converted.graph.input[0].type.tensor_type.shape.dim[1].dim_param = "samples"
@@ -64,6 +78,25 @@ def store_weights(graph: Any, weights: WeightType) -> None:
     for field, content in ((graph.initializer, constants), (graph.node, nodes)):
         del field[:]
         field.extend(content)
+
+
+def _dense_kernels(model: Speech2Face) -> Dict[str, keras.Variable]:
+    networks = (model.encoder, model.decoder.model)
+    layers = [layer for one in networks for layer in network.all_layers(one)]
+    dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
+    return {f"kernel_{i}": layer.kernel for i, layer in enumerate(dense)}
+
+
+def _make_constant(graph: Any, variables: Dict[str, keras.Variable]) -> None:
+    """Gives inputs of an ONNX graph the values of variables, for good."""
+    from onnx import numpy_helper
+
+    inputs = [value for value in graph.input if value.name not in variables]
+    del graph.input[:]
+    graph.input.extend(inputs)
+    for name, variable in variables.items():
+        constant = numpy_helper.from_array(np.asarray(variable), name)
+        graph.initializer.append(constant)
 
 
 def _held(name: str, stored: Stored) -> Tuple[List[Any], List[Any]]:
