@@ -59,11 +59,12 @@ def test_a_command_is_measured_in_a_process_of_its_own():
     # Out of a small process: a child starts with the peak memory of its parent.
     code = """
 from experiments.benchmarks import timing
-print(*timing.run_command(["-c", "x = bytearray(200_000_000); x[::4096] = x[::4096]"]))
+large = "x = bytearray(200_000_000); x[::4096] = x[::4096]; print(7)"
+print(*timing.run_command(["-c", large]))
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    secs, memory_mb = map(float, done.stdout.split())
-    assert 200 < memory_mb < 300 and secs > 0
+    secs, memory_mb, printed = map(float, done.stdout.split())
+    assert 200 < memory_mb < 300 and secs > 0 and printed == 7
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         timing.run_command(["-c", "1 / 0"])
 

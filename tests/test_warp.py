@@ -42,6 +42,11 @@ def scipy_displacements(source, destination, size_px, order, per_edge):
     return spline(places).reshape(height, width, 2)
 
 
+def displacements(*args, **kwargs):
+    """Ours, dense, in the order of scipy's: [b, h, w, 2]."""
+    return np.moveaxis(np.asarray(warp.dense_displacements(*args, **kwargs)), 1, -1)
+
+
 def read_bilinearly(dense, points):
     """What `dense` [h, w, c] holds at `points` [k, 2]: [k, c]."""
     ys_xs = points.T[::-1]
@@ -59,7 +64,7 @@ def test_displacements_equal_scipys_spline(order, per_edge, portable):
     """On points at pixel centres: there the dense field is the spline itself."""
     source, destination = np.round(face_like_points(np.random.default_rng(0)))
     size_px = (61, 65)  # border points at pixel centres, too
-    dense = warp.dense_displacements(
+    dense = displacements(
         source, destination, size_px, order, per_edge, node_step_px=1, portable=portable
     )
     for i in range(len(source)):
@@ -72,7 +77,7 @@ def test_displacements_equal_scipys_spline(order, per_edge, portable):
 @pytest.mark.parametrize("order", ORDERS)
 def test_coarse_nodes_stay_close_to_the_spline(order):
     source, destination = face_like_points(np.random.default_rng(1))
-    dense = warp.dense_displacements(source, destination, (64, 64), order)
+    dense = displacements(source, destination, (64, 64), order)
     expected = scipy_displacements(source[0], destination[0], (64, 64), order, 4)
     assert np.abs(dense[0] - expected).mean() < 0.1
     assert np.abs(dense[0] - expected).max() < 1.0
@@ -82,10 +87,8 @@ def test_coarse_nodes_stay_close_to_the_spline(order):
 @pytest.mark.parametrize("node_step_px", [1, 2, 4])
 def test_points_land_where_they_should(order, node_step_px):
     source, destination = face_like_points(np.random.default_rng(2))
-    dense = np.asarray(
-        warp.dense_displacements(
-            source, destination, (64, 64), order, node_step_px=node_step_px
-        )
+    dense = displacements(
+        source, destination, (64, 64), order, node_step_px=node_step_px
     )
     for i in range(len(source)):
         seen = destination[i] + read_bilinearly(dense[i], destination[i])
@@ -108,7 +111,7 @@ def test_a_painted_spot_moves_with_its_point(order):
 @pytest.mark.parametrize("order", ORDERS)
 def test_corners_and_held_border_points_stay(order):
     source, destination = face_like_points(np.random.default_rng(3))
-    dense = np.asarray(warp.dense_displacements(source, destination, (64, 64), order))
+    dense = displacements(source, destination, (64, 64), order)
     for x, y in warp.border_points(64, 64, 4):
         at_border = read_bilinearly(dense[0], np.float32([[x, y]]))
         np.testing.assert_allclose(at_border, 0.0, atol=0.02)
@@ -127,13 +130,11 @@ def test_border_points_are_evenly_spread_with_each_corner_once():
 def test_sampling_equals_scipys_bilinear_with_repeated_border():
     rng = np.random.default_rng(4)
     images = rng.random((2, 12, 15, 3)).astype("float32")
-    displacements = rng.normal(0, 4, (2, 12, 15, 2)).astype("float32")
-    sampled = warp.sample(images, displacements)
+    moved = rng.normal(0, 4, (2, 2, 12, 15)).astype("float32")
+    sampled = warp.sample(images, moved)
     ys, xs = np.mgrid[:12, :15]
     for i in range(2):
-        places = np.stack(
-            [ys + displacements[i, ..., 1], xs + displacements[i, ..., 0]]
-        )
+        places = np.stack([ys + moved[i, 1], xs + moved[i, 0]])
         for c in range(3):
             expected = ndimage.map_coordinates(
                 images[i, ..., c], places, order=1, mode="nearest"

@@ -9,8 +9,9 @@ import dataclasses
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from typing import Callable, Dict, List, Sequence, Tuple
+from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 MATRIX_SIZE = 2048
 
@@ -84,29 +85,40 @@ def matrix_product(dtype: str = "float32") -> Tuple[Callable[[], object], float]
     return lambda: product().numpy(), 2.0 * MATRIX_SIZE**3
 
 
-def run_command(arguments: Sequence[str], status: int = 0) -> Tuple[float, float]:
-    """Runs `python` with arguments in a new process, which should exit with `status`.
+class Run(NamedTuple):
+    """A process that has ended.
 
-    Returns:
-      Its seconds, and its largest resident memory in MB, which is at least that of the
-      process that starts it.
+    Attributes:
+      secs: from start to end.
+      memory_mb: its largest resident memory, at least that of who started it.
+      stdout: what it printed.
+    """
+
+    secs: float
+    memory_mb: float
+    stdout: str
+
+
+def run_command(arguments: Sequence[str], status: int = 0) -> Run:
+    """Runs `python` with arguments in a new process, which should exit with `status`.
 
     Raises:
       RuntimeError: it exits otherwise; with what it printed last.
     """
     start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    errors = process.stderr.read()
-    _, ended, usage = os.wait4(process.pid, 0)
-    secs = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(ended)
-    process.stderr.close()
-    if process.returncode != status:
-        raise RuntimeError(f"python {' '.join(arguments)} failed: {errors[-500:]}")
+    with tempfile.TemporaryFile("w+") as stderr:
+        command = [sys.executable, *arguments]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True
+        )
+        with process.stdout:
+            stdout = process.stdout.read()
+        _, ended, usage = os.wait4(process.pid, 0)
+        secs = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(ended)
+        if process.returncode != status:
+            stderr.seek(0)
+            last = stderr.read()[-500:]
+            raise RuntimeError(f"python {' '.join(arguments)} failed: {last}")
     per_mb = 1e6 if sys.platform == "darwin" else 1e3
-    return secs, usage.ru_maxrss / per_mb
+    return Run(secs, usage.ru_maxrss / per_mb, stdout)

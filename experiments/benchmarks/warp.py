@@ -60,7 +60,7 @@ def operations(batch_size: int) -> Dict[str, Callable]:
 
     rng = np.random.default_rng(0)
     ys, xs = np.mgrid[:IMAGE_PX, :IMAGE_PX] + 0.5
-    to_smaller = np.stack([xs, ys], axis=-1) * (SMALLER_PX / IMAGE_PX - 1)
+    to_smaller = np.stack([xs, ys]) * (SMALLER_PX / IMAGE_PX - 1)
     to_smaller = to_smaller[None].astype(np.float32)
     size = (batch_size, IMAGE_PX, IMAGE_PX, 3)
     images = tf.Variable(rng.random(size, np.float32))

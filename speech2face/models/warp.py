@@ -91,7 +91,7 @@ def dense_displacements(
     Arguments as in `warp`; `size_px` is (height, width).
 
     Returns:
-      [batch, height, width, 2] float, (x, y) in pixels.
+      [batch, 2, height, width] float, x then y, in pixels.
     """
     if order not in (1, 2):
         raise ValueError(f"the warp's order must be 1 or 2, not {order}")
@@ -114,8 +114,7 @@ def dense_displacements(
     )  # [b, 2, node_rows, node_columns]
     # Linear between the nodes as two small matrix products, which every runtime has
     # and which, unlike an image resize, keep the border pixels where they are.
-    dense = ops.matmul(ops.matmul(row_mix, nodes), column_mix.T)  # [b, 2, h, w]
-    return ops.transpose(dense, (0, 2, 3, 1))
+    return ops.matmul(ops.matmul(row_mix, nodes), column_mix.T)
 
 
 def sample(
@@ -125,14 +124,14 @@ def sample(
 
     Args:
       images: [batch, height, width, channels] float.
-      displacements: [batch, height, width, 2] float, (x, y) in pixels.
+      displacements: [batch, 2, height, width] float, x then y, in pixels.
 
     Returns:
       [batch, height, width, channels] float; beyond the border the border's colour.
     """
     _, height, width, n_channels = images.shape
     ys, xs = np.mgrid[:height, :width].astype("float32")
-    x, y = xs + displacements[..., 0], ys + displacements[..., 1]
+    x, y = xs + displacements[:, 0], ys + displacements[:, 1]
     x, y = ops.clip(x, 0.0, width - 1.0), ops.clip(y, 0.0, height - 1.0)
     left = ops.stop_gradient(ops.minimum(ops.floor(x), width - 2.0))
     top = ops.stop_gradient(ops.minimum(ops.floor(y), height - 2.0))
@@ -241,25 +240,31 @@ def _interpolated_kernel(centres, node_xs, node_ys, order):
     read between the nodes, not to its own values there, makes the points land where
     they shall at any node step, although r has a kink at each of them.
     """
-    left, right, right_share = _neighbours(centres[..., 0], node_xs)
-    top, bottom, bottom_share = _neighbours(centres[..., 1], node_ys)
+    x, y = ops.split(centres, 2, axis=-1)  # [b, n, 1]
+    left, right, right_share = _squared_distances(x, node_xs)
+    upper, lower, lower_share = _squared_distances(y, node_ys)
 
-    def at(x, y):
-        squared_x = ops.square(x[:, :, None] - centres[:, None, :, 0])
-        squared_y = ops.square(y[:, :, None] - centres[:, None, :, 1])
-        return _kernel(squared_x, squared_y, order)
+    def between(left_value, right_value, share):
+        return left_value + (right_value - left_value) * share
 
-    upper = at(left, top) * (1.0 - right_share) + at(right, top) * right_share
-    lower = at(left, bottom) * (1.0 - right_share) + at(right, bottom) * right_share
-    return upper * (1.0 - bottom_share) + lower * bottom_share
+    rows = [
+        between(_kernel(left, row, order), _kernel(right, row, order), right_share)
+        for row in (upper, lower)
+    ]
+    return between(*rows, lower_share)
 
 
-def _neighbours(places, nodes):
-    """The nodes [b, n] around `places` [b, n] and the second one's share [b, n, 1]."""
+def _squared_distances(places, nodes):
+    """From the two nodes around each place to all places, and the second one's share.
+
+    Returns:
+      [b, n, n] twice, and [b, n, 1], for `places` [b, n, 1] and `nodes` [m].
+    """
     step = nodes[1] - nodes[0]
     first = ops.floor((places - nodes[0]) / step)
     first = nodes[0] + step * ops.stop_gradient(ops.clip(first, 0, len(nodes) - 2))
-    return first, first + step, ((places - first) / step)[..., None]
+    distance = first - _transposed(places)
+    return ops.square(distance), ops.square(distance + step), (places - first) / step
 
 
 def _fit_spline(kernel, centres, values, order, solve):
@@ -287,8 +292,11 @@ def _fit_spline(kernel, centres, values, order, solve):
 
 def _evaluate_spline(xs, ys, centres, kernel_weights, affine_weights, order):
     """Evaluates the spline on the grid of `xs` [m] and `ys` [l]: [b, 2, l, m]."""
-    squared_x = ops.square(xs - centres[..., :1])  # [b, n, m]
-    squared_y = ops.square(ys - centres[..., 1:])  # [b, n, l]
+    x, y = ops.split(centres, 2, axis=-1)  # [b, n, 1]
+    squared_x, squared_y = (
+        ops.square(xs - x),
+        ops.square(ys - y),
+    )  # [b, n, m], [b, n, l]
     kernel = _kernel(squared_x[:, :, None], squared_y[..., None], order)
     kernel = ops.reshape(kernel, (-1, centres.shape[1], len(ys) * len(xs)))
     grid = np.stack(np.broadcast_arrays(1.0, xs, ys[:, None])).astype("float32")
