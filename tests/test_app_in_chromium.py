@@ -153,6 +153,22 @@ def test_a_face_settles_while_one_speaks(page):
     wait_until_deleted(n_stale=1)  # a second that came as recording was stopped
 
 
+def test_what_is_said_before_stop_is_heard(page):
+    """Also in the second that is not whole yet."""
+    page.evaluate("""() => {
+        const devices = navigator.mediaDevices, open = devices.getUserMedia;
+        devices.getUserMedia = async (wanted) => {
+            const stream = await open.call(devices, wanted);
+            window.began = performance.now();
+            return stream; } }""")
+    page.get_by_role("button", name="Record").first.click()
+    page.wait_for_function("performance.now() - window.began > 3600")
+    page.get_by_role("button", name="Stop").first.click()
+    page.get_by_text("From all").wait_for()
+    heard = re.search(r"From all ([\d.]+) s", face_html(page))
+    assert float(heard.group(1)) > 3.5
+
+
 def test_a_slow_machine_hears_every_second(page, monkeypatch):
     """Also what is said while an earlier second is worked on."""
 

@@ -93,7 +93,7 @@ def serve(page: gr.Blocks, limits: Limits, host: str, port: int) -> str:
         max_file_size=limits.max_bytes,
         theme=plain,
         css=views.STYLE,
-        js=texts.NAMES,
+        js=texts.ON_LOAD,
     )
     return page.local_url
 
@@ -108,6 +108,7 @@ def _one_voice(handlers: "_Handlers") -> None:
                 type="filepath",
                 streaming=True,
                 label="Record a voice",
+                elem_classes="s2f-microphone",
             )
             shown = gr.HTML(views.waiting(texts.WAITING), elem_classes="s2f-live")
         with gr.Column(min_width=280):
@@ -134,7 +135,7 @@ def _one_voice(handlers: "_Handlers") -> None:
         handlers.hear,
         [microphone, listener, amount],
         [listener, shown],
-        stream_every=1.0,
+        stream_every=texts.BLOCK_SECS,
         trigger_mode="multiple",
         **quiet,
         **_IN_ORDER,

@@ -3,6 +3,7 @@
 from speech2face.web.voices import Limits
 
 TITLE = "Speech2Face"
+BLOCK_SECS = 1.0  # of sound, between two pictures of a face that settles
 
 INTRODUCTION = """# Speech2Face
 
@@ -77,6 +78,18 @@ NAMES = """() => {
     place.setAttribute('role', 'group');
     place.setAttribute('aria-label', 'Voice ' + 'AB'[index]); });
 }"""
+
+# Gradio sends whole blocks and forgets the one in which recording is stopped. So Stop
+# waits until that one has gone, too; pressed again, it does not.
+ON_LOAD = f"""() => {{
+  ({NAMES})();
+  document.addEventListener('click', (event) => {{
+    const stop = event.target.closest('.s2f-microphone .stop-button');
+    if (!stop || stop.hasAttribute('aria-busy')) return;
+    event.stopImmediatePropagation();
+    stop.setAttribute('aria-busy', 'true');
+    setTimeout(() => stop.click(), {round(1500 * BLOCK_SECS)}); }}, true);
+}}"""
 
 
 def limits(taken: Limits) -> str:

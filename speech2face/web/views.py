@@ -27,6 +27,7 @@ STYLE = """
 .gradio-container .html-container { padding: 0; }
 input[type=range]:focus-visible { outline: 2px solid #6366f1; outline-offset: 6px; }
 .s2f-live { scroll-margin: .5rem; }
+.s2f-microphone [aria-busy] { opacity: .5; }
 button[role=tab][aria-selected=true] { color: #4338ca; }
 .dark button[role=tab][aria-selected=true] { color: #c7d2fe; }
 .s2f-note { border-left: 4px solid #b45309; background: #fffbeb; color: #422006;
