@@ -23,6 +23,7 @@ EXAMPLES_DIR = pathlib.Path(__file__).parent.parent / "examples"
 _MEDIA = ["audio", "video", ".opus", ".amr", ".mka", ".mkv", ".m4a", ".oga"]
 _ONE_AT_A_TIME = {"concurrency_id": "model", "concurrency_limit": 1}
 _IN_ORDER = {"concurrency_id": "live", "concurrency_limit": 1}
+_QUIET = {"show_progress": "hidden"}
 # Gradio's own `stream` forgets blocks that come while an earlier one is worked on. As
 # an event like others, each waits for its turn.
 _EACH_BLOCK = EventListener(
@@ -121,13 +122,25 @@ def _one_voice(handlers: "_Handlers") -> None:
                     for label in handlers.examples
                 ]
             amount = _exaggeration()
-    quiet = {"show_progress": "hidden"}
+    _watch_microphone(handlers, microphone, amount, listener, voice, shown)
+    _watch_files(handlers, file, buttons, amount, voice, shown)
+    amount.change(
+        handlers.redraw,
+        [voice, amount],
+        shown,
+        trigger_mode="always_last",
+        **_QUIET,
+        **_ONE_AT_A_TIME,
+    )
+
+
+def _watch_microphone(handlers, microphone, amount, listener, voice, shown) -> None:
     microphone.start_recording(
         handlers.begin,
         None,
         [listener, shown],
         js=texts.SHOW_FACE,
-        **quiet,
+        **_QUIET,
         **_IN_ORDER,
     )
     _EACH_BLOCK.listener(
@@ -137,35 +150,20 @@ def _one_voice(handlers: "_Handlers") -> None:
         [listener, shown],
         stream_every=texts.BLOCK_SECS,
         trigger_mode="multiple",
-        **quiet,
+        **_QUIET,
         **_IN_ORDER,
     )
     microphone.stop_recording(
         handlers.finish, [listener, amount], [listener, voice, shown], **_IN_ORDER
     )
-    file.upload(
-        handlers.watch,
-        [file, amount],
-        [file, voice, shown],
-        js=texts.SHOW_FACE,
-        **_ONE_AT_A_TIME,
-    )
+
+
+def _watch_files(handlers, file, buttons, amount, voice, shown) -> None:
+    at_once = {"js": texts.SHOW_FACE, **_ONE_AT_A_TIME}
+    file.upload(handlers.watch, [file, amount], [file, voice, shown], **at_once)
     for button in buttons:
-        button.click(
-            handlers.watch_example,
-            [button, amount],
-            [voice, shown],
-            js=texts.SHOW_FACE,
-            **_ONE_AT_A_TIME,
-        )
-    amount.change(
-        handlers.redraw,
-        [voice, amount],
-        shown,
-        trigger_mode="always_last",
-        **quiet,
-        **_ONE_AT_A_TIME,
-    )
+        inputs = [button, amount]
+        button.click(handlers.watch_example, inputs, [voice, shown], **at_once)
 
 
 def _two_voices(handlers: "_Handlers") -> None:
@@ -185,7 +183,7 @@ def _two_voices(handlers: "_Handlers") -> None:
         [*slots, amount],
         shown,
         trigger_mode="always_last",
-        show_progress="hidden",
+        **_QUIET,
         **_ONE_AT_A_TIME,
     )
 
