@@ -19,6 +19,7 @@ _NAMES = {
     "Convolution": "CONV",
     "SmoothConv2DTranspose": "DECONV",
     "Dense": "FC",
+    "MaxPooling": "MAXPOOL",
     "MaxPooling2D": "MAXPOOL",
     "TimeAverage": "AVGPOOL",
     "ReLU": "RELU",

@@ -70,6 +70,10 @@ class RecognizerHead:
             )
         if not (np.isfinite(self.weights).all() and np.isfinite(self.bias).all()):
             raise ValueError("recognizer head: a weight is not finite")
+        # As numpy arrays they would be in a graph several times: constants of each use.
+        self._tensors = [
+            keras.ops.convert_to_tensor(array) for array in (self.weights, self.bias)
+        ]
 
     @property
     def feature_dim(self) -> int:
@@ -93,7 +97,8 @@ class RecognizerHead:
         feature = keras.ops.cast(raw_feature, "float32")
         if self.relu_input:
             feature = keras.ops.relu(feature)
-        return keras.ops.matmul(feature, self.weights) + self.bias
+        weights, bias = self._tensors
+        return keras.ops.matmul(feature, weights) + bias
 
 
 def prototype_head(

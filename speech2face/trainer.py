@@ -14,7 +14,7 @@ from typing import Dict, List, NamedTuple, Tuple
 import keras
 import tensorflow as tf
 
-from speech2face import distribution, losses, mixing
+from speech2face import backward_pass, distribution, losses, mixing
 from speech2face.config import (
     DecoderTrainingConfig,
     LoopConfig,
@@ -207,10 +207,11 @@ class Trainer:
             }
             scaled_loss = self.optimizer.scale_loss(means["total"])
         new = {index: scope.get_current_value(v) for index, v in state.items()}
+        gradients = tape.gradient(
+            scaled_loss, [v.value for v in self.model.trainable_variables]
+        )
         return _Found(
-            tape.gradient(
-                scaled_loss, [v.value for v in self.model.trainable_variables]
-            ),
+            backward_pass.products_last(gradients),
             means,
             averages={
                 str(index): value / self._n_micro_batches

@@ -230,6 +230,12 @@ def test_head_by_hand():
     assert (rectified.feature_dim, rectified.n_classes) == (2, 3)
 
 
+def test_a_graph_has_no_copy_of_a_head():
+    head = recognizers.RecognizerHead(np.ones((70, 30)), np.zeros(30), relu_input=True)
+    graph = tf.function(head.logits).get_concrete_function(tf.TensorSpec([2, 70])).graph
+    assert len(graph.as_graph_def().SerializeToString()) < head.weights.nbytes
+
+
 @pytest.mark.parametrize(
     "weights, bias, message",
     [

@@ -13,6 +13,8 @@ from typing import Any, Optional, Tuple
 import keras
 from keras import layers
 
+from speech2face import backward_pass
+
 _N_ROWS = 4  # of the output in one product: they stay in the cache
 
 
@@ -31,13 +33,18 @@ class Convolution(layers.Conv2D):
 
     def _has_products(self, inputs: Any) -> bool:
         is_plain = self.padding == "valid" and self.strides == (1, 1)
-        is_float32 = keras.backend.standardize_dtype(inputs.dtype) == "float32"
-        if not (is_plain and is_float32 and keras.backend.backend() == "tensorflow"):
-            return False
-        import tensorflow as tf
+        return is_plain and backward_pass.is_float32_on_cpu(inputs)
 
-        devices = tf.config.list_logical_devices()
-        return all(device.device_type == "CPU" for device in devices)
+
+@keras.saving.register_keras_serializable("speech2face")
+class MaxPooling(layers.MaxPooling2D):
+    """Takes maxima over [batch, height, width, channels], unpadded."""
+
+    def call(self, inputs: Any, training: Optional[bool] = None):
+        """Returns the maxima."""
+        if training and backward_pass.is_float32_on_cpu(inputs):
+            return _pool(inputs, self.pool_size, self.strides)
+        return super().call(inputs)
 
 
 def kernel_gradient(inputs: Any, d_outputs: Any, kernel_size: Tuple[int, int]) -> Any:
@@ -90,7 +97,8 @@ def _convolve(inputs: Any, kernel: Any) -> Any:
     @tf.custom_gradient
     def convolve(inputs, kernel):
         def gradient(d_outputs):
-            d_kernel = kernel_gradient(inputs, d_outputs, kernel.shape[:2])
+            x = backward_pass.again(inputs, behind=d_outputs)
+            d_kernel = kernel_gradient(x, d_outputs, kernel.shape[:2])
             with tf.control_dependencies([d_kernel]):
                 d_inputs = tf.raw_ops.Conv2DBackpropInput(
                     input_sizes=tf.shape(inputs),
@@ -104,3 +112,22 @@ def _convolve(inputs: Any, kernel: Any) -> Any:
         return tf.nn.conv2d(inputs, kernel, strides=1, padding="VALID"), gradient
 
     return convolve(inputs, tf.convert_to_tensor(kernel))
+
+
+def _pool(inputs: Any, size: Tuple[int, int], strides: Tuple[int, int]) -> Any:
+    import tensorflow as tf
+
+    window = {"ksize": [1, *size, 1], "strides": [1, *strides, 1], "padding": "VALID"}
+
+    @tf.custom_gradient
+    def pool(inputs):
+        def gradient(d_outputs):
+            x = backward_pass.again(inputs, behind=d_outputs)
+            maxima = tf.raw_ops.MaxPool(input=x, **window)
+            return tf.raw_ops.MaxPoolGrad(
+                orig_input=x, orig_output=maxima, grad=d_outputs, **window
+            )
+
+        return tf.raw_ops.MaxPool(input=inputs, **window), gradient
+
+    return pool(inputs)

@@ -21,7 +21,7 @@ from keras import layers, ops
 from speech2face import audio
 from speech2face import config as config_lib
 from speech2face.models.batch_norm import FusedBatchNormalization
-from speech2face.models.convolution import Convolution
+from speech2face.models.convolution import Convolution, MaxPooling
 
 
 class Row(NamedTuple):
@@ -118,7 +118,7 @@ def build_table_1(
         if row.layer.startswith("conv"):
             x = _convolution(x, row, config, dtype_policy)
         elif row.layer.startswith("maxpool"):
-            pool = layers.MaxPooling2D(
+            pool = MaxPooling(
                 row.kernel, row.stride, dtype=dtype_policy, name=row.layer
             )
             x = pool(x)
