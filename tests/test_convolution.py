@@ -1,11 +1,11 @@
-"""A convolution whose kernel's gradient is products is Keras' convolution."""
+"""A convolution whose kernel's gradient is products, and a pooling, are Keras'."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from speech2face.models.convolution import Convolution
+from speech2face.models.convolution import Convolution, MaxPooling
 
 
 def layer_pair(kernel_size=(4, 3), **keywords):
@@ -60,6 +60,20 @@ def test_equals_keras(n_frames, kernel_size, keywords):
     assert len(theirs) == len(ours) >= 3
     for one, two in zip(theirs, ours):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "keywords", [{}, {"strides": (2, 1)}, {"padding": "same", "strides": 1}]
+)
+def test_pooling_equals_keras(keywords):
+    inputs = np.random.default_rng(1).normal(size=(3, 12, 9, 5)).astype(np.float32)
+    theirs, ours = (
+        differentiated(layer_type((2, 3), **keywords), [None, None, 9, 5])(inputs)
+        for layer_type in (keras.layers.MaxPooling2D, MaxPooling)
+    )
+    assert len(theirs) == len(ours) == 2
+    for one, two in zip(theirs, ours):
+        np.testing.assert_array_equal(one, two)
 
 
 def test_equals_keras_when_compiled():

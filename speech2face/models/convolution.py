@@ -1,11 +1,13 @@
-"""Keras' 2-D convolution, with another gradient of its kernel in training on a CPU.
+"""Keras' 2-D convolution and max pooling, with other gradients in training on a CPU.
 
 Of a training step of Table 1 on a CPU, TensorFlow spends more time on the gradients of
 the kernels than on anything else, two to four times what their multiplications should
 take. As matrix products over a few rows of the map at a time they take about half as
 long. They also come before the gradient of the input, so that what only they read is
-freed before the step goes on (BUILD_NOTES 65). With strides, padding, half precision or
-an accelerator, and in inference, everything is Keras' own.
+freed before the step goes on; and what batch normalisation and pooling made is not kept
+for them but made again (`backward_pass`, BUILD_NOTES 65). With half precision or an
+accelerator, and in inference, everything is Keras' own, and so is a convolution with
+strides or padding.
 """
 
 from typing import Any, Optional, Tuple
@@ -38,13 +40,18 @@ class Convolution(layers.Conv2D):
 
 @keras.saving.register_keras_serializable("speech2face")
 class MaxPooling(layers.MaxPooling2D):
-    """Takes maxima over [batch, height, width, channels], unpadded."""
+    """Takes maxima of [batch, height, width, channels]."""
 
     def call(self, inputs: Any, training: Optional[bool] = None):
         """Returns the maxima."""
-        if training and backward_pass.is_float32_on_cpu(inputs):
-            return _pool(inputs, self.pool_size, self.strides)
-        return super().call(inputs)
+        if not (training and backward_pass.is_float32_on_cpu(inputs)):
+            return super().call(inputs)
+        return _pool(
+            inputs,
+            ksize=[1, *self.pool_size, 1],
+            strides=[1, *self.strides, 1],
+            padding=self.padding.upper(),
+        )
 
 
 def kernel_gradient(inputs: Any, d_outputs: Any, kernel_size: Tuple[int, int]) -> Any:
@@ -114,10 +121,8 @@ def _convolve(inputs: Any, kernel: Any) -> Any:
     return convolve(inputs, tf.convert_to_tensor(kernel))
 
 
-def _pool(inputs: Any, size: Tuple[int, int], strides: Tuple[int, int]) -> Any:
+def _pool(inputs: Any, **window) -> Any:
     import tensorflow as tf
-
-    window = {"ksize": [1, *size, 1], "strides": [1, *strides, 1], "padding": "VALID"}
 
     @tf.custom_gradient
     def pool(inputs):
