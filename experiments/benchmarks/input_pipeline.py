@@ -5,7 +5,8 @@
 Reads, shuffles, parses and batches records of 6 s as a training does, in a process
 for each number of cores. No step can consume faster than its multiplications take in a
 matrix product of the same process, so how many times faster the pipeline is than that
-is the least it is faster than a training of paper size on this machine.
+is the least it is faster than a training of paper size on this machine. To open a shard
+takes as long as to read several records, so a shard should hold many times more.
 """
 
 import dataclasses
@@ -28,7 +29,8 @@ class InputPipelineOptions:
     """What is timed."""
 
     cores: Tuple[int, ...] = option((1, 2), "Numbers of cores, one row each.")
-    n_read: int = option(4096, "Records read each time.")
+    n_records: int = option(1024, "Records of the data set, in 16 shards.")
+    n_read: int = option(8192, "Records read each time.")
     is_child: bool = option(False, "Measure in this process, on the first of `cores`.")
 
 
@@ -67,22 +69,25 @@ def measure(options: InputPipelineOptions) -> dict:
     n_operations = training_step.n_operations(paper)
     return {
         "cores": n_cores,
-        "records_per_sec": _records_per_sec(options.n_read, paper),
+        "records_per_sec": _records_per_sec(options, paper),
         "consumed_per_sec": product_operations / product_secs / n_operations,
     }
 
 
-def _records_per_sec(n_read: int, paper: training_step.TrainingStepOptions) -> float:
+def _records_per_sec(
+    options: InputPipelineOptions, paper: training_step.TrainingStepOptions
+) -> float:
     from speech2face import input_pipeline
     from speech2face.config import AudioConfig, AugmentConfig, LoopConfig
 
-    loop = LoopConfig(batch_size=paper.batch_size, epochs=n_read / material.N_RECORDS)
-    with tempfile.TemporaryDirectory() as folder:
-        info = material.write_records(pathlib.Path(folder), paper.feature_dim)
+    loop = LoopConfig(
+        batch_size=paper.batch_size, epochs=options.n_read / options.n_records
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        info = material.write_records(folder, paper.feature_dim, options.n_records)
         parse = input_pipeline.voice_parser(info, AudioConfig(), AugmentConfig(), 0)
-        batches = iter(
-            input_pipeline.training_batches(pathlib.Path(folder), info, loop, parse)
-        )
+        batches = iter(input_pipeline.training_batches(folder, info, loop, parse))
         next(batches)  # starts its threads
         start = time.perf_counter()
         n_batches = sum(1 for _ in batches)
@@ -91,7 +96,8 @@ def _records_per_sec(n_read: int, paper: training_step.TrainingStepOptions) -> f
 
 def _in_process(options: InputPipelineOptions, n_cores: int) -> dict:
     command = [sys.executable, "-m", "experiments.benchmarks.input_pipeline"]
-    command += [f"--cores={n_cores}", f"--n_read={options.n_read}", "--is_child"]
+    command += [f"--cores={n_cores}", f"--n_records={options.n_records}"]
+    command += [f"--n_read={options.n_read}", "--is_child"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise ValueError(f"the measurement on {n_cores} cores failed; see above")

@@ -60,13 +60,15 @@ def examples(feature_dim: int, n: int = N_RECORDS) -> "List[VoiceExample]":
     ]
 
 
-def write_records(folder: pathlib.Path, feature_dim: int) -> "DatasetInfo":
+def write_records(
+    folder: pathlib.Path, feature_dim: int, n: int = N_RECORDS
+) -> "DatasetInfo":
     """Writes `examples` as a data set."""
     import numpy as np
 
     from speech2face import records
 
-    clips = examples(feature_dim)
+    clips = examples(feature_dim, n)
     serialized = list(map(records.encode_voice_example, clips))
     features = np.stack([clip.face_feature for clip in clips])
     info = records.DatasetInfo(

@@ -93,14 +93,14 @@ def measure(options: TrainingStepOptions) -> dict:
         steps = list(side(options, pathlib.Path(folder)))
     product_secs = timing.fastest({"product": product}, 5)["product"]
     best = min(steps[1:], key=lambda step: step["secs"])
-    per_mb = 1e6 if sys.platform == "darwin" else 1e3
-    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes
+    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return {
         **best,
         "batch_size": options.batch_size,
         "n_operations": options.batch_size * n_operations(options),
         "product_rate": product_operations / product_secs,
-        "memory_gb": usage / per_mb / 1e3,
+        "memory_gb": usage / 1e9,
     }
 
 
