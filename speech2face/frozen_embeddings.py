@@ -1,12 +1,13 @@
 """Embeds the clips of a training once instead of once an epoch.
 
-The embedders of the voice encoder `speaker_embedding` are frozen, so where nothing
-changes the waveforms from epoch to epoch their output is the same each time. Sixty
-epochs of a linear head then take a minute instead of an hour.
+The embedders of the voice encoder `speaker_embedding` are frozen, and so is Table 1 but
+for its last layer with `--last_layer_only`. Where nothing changes the waveforms from
+epoch to epoch their output is the same each time. Sixty epochs of a linear head then
+take a minute instead of an hour.
 """
 
 import os
-from typing import Callable, Dict
+from typing import Callable, Dict, Tuple
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ import tensorflow as tf
 from speech2face import input_pipeline
 from speech2face.config import AugmentConfig, VoiceTrainingConfig
 from speech2face.input_pipeline import ParseFn
+from speech2face.models import speaker_encoder, voice_encoder
 from speech2face.records import DatasetInfo
 
 BATCH_SIZE = 16
@@ -22,8 +24,25 @@ BATCH_SIZE = 16
 
 def is_possible(config: VoiceTrainingConfig) -> bool:
     """Whether each clip has one embedding throughout the training of `config`."""
-    frozen = config.voice_encoder.encoder == "speaker_embedding"
+    frozen = _has_embedders(config) or config.optimizer.last_layer_only
     return frozen and config.augment == AugmentConfig()
+
+
+def split(
+    encoder: keras.Model, config: VoiceTrainingConfig
+) -> Tuple[keras.Model, keras.Model]:
+    """Splits a voice encoder for which `is_possible`; the parts share its weights.
+
+    Returns:
+      (waveform [b, n] -> embedding [b, units], embedding -> voice feature [b, d]).
+    """
+    if _has_embedders(config):
+        return speaker_encoder.split_behind_embedders(encoder)
+    return voice_encoder.split_behind_convolutions(encoder)
+
+
+def _has_embedders(config: VoiceTrainingConfig) -> bool:
+    return config.voice_encoder.encoder == "speaker_embedding"
 
 
 def embedding_parser(

@@ -14,7 +14,7 @@ from typing import Dict, List, NamedTuple, Tuple
 import keras
 import tensorflow as tf
 
-from speech2face import backward_pass, distribution, losses, mixing
+from speech2face import backward_pass, distribution, frozen_embeddings, losses, mixing
 from speech2face.config import (
     DecoderTrainingConfig,
     LoopConfig,
@@ -23,7 +23,7 @@ from speech2face.config import (
     VoiceTrainingConfig,
 )
 from speech2face.decoder_bundle import DecoderBundle
-from speech2face.models import face_decoder, speaker_encoder, voice_encoder
+from speech2face.models import face_decoder, voice_encoder
 from speech2face.normalizer import FeatureNormalizer
 from speech2face.precision import dtype_policy
 from speech2face.recognizers import Recognizer
@@ -319,10 +319,10 @@ class VoiceTrainer(Trainer):
         if config.optimizer.last_layer_only:
             voice_encoder.freeze_all_but_last(model)
         self._behind = {}  # what may stand in the place of a waveform -> the rest
-        if config.voice_encoder.encoder == "speaker_embedding":
-            self._behind["embedding"] = speaker_encoder.head_part(model)
-        else:
+        if config.voice_encoder.encoder == "table1":
             self._behind["spectrogram"] = model.get_layer("table_1")
+        if frozen_embeddings.is_possible(config):
+            _, self._behind["embedding"] = frozen_embeddings.split(model, config)
         optimizer = build_optimizer(config.optimizer, config.loop.precision)
         super().__init__(model, optimizer, config.loop)
 

@@ -28,7 +28,7 @@ from speech2face import (
 from speech2face.config import DecoderTrainingConfig, LoopConfig, VoiceTrainingConfig
 from speech2face.decoder_bundle import DECODER_DIR, DecoderBundle
 from speech2face.input_pipeline import ParseFn
-from speech2face.models import face_decoder, speaker_encoder
+from speech2face.models import face_decoder
 from speech2face.normalizer import FeatureNormalizer
 from speech2face.precision import dtype_policy
 from speech2face.records import DatasetInfo
@@ -115,7 +115,7 @@ def _train_voice_encoder(job, config, data_dir, run_dir) -> int:
         checkpoints.prepare_run(run_dir, config, data_dir, job.provenance)
         job.decoder.save(pathlib.Path(run_dir) / DECODER_DIR)
     if frozen_embeddings.is_possible(config):
-        embed = speaker_encoder.embedding_part(trainer.model)
+        embed, _ = frozen_embeddings.split(trainer.model, config)
         parse = frozen_embeddings.embedding_parser(
             data_dir, info, "train", parse, embed, config.loop.skip_corrupt
         )

@@ -10,6 +10,7 @@ from speech2face.config import (
     AudioConfig,
     AugmentConfig,
     LoopConfig,
+    OptimizerConfig,
     VoiceEncoderConfig,
     VoiceTrainingConfig,
 )
@@ -26,6 +27,14 @@ CONFIG = VoiceTrainingConfig(
 )
 
 
+TABLE_1 = VoiceTrainingConfig(
+    audio=AudioConfig(clip_secs=2.7),
+    voice_encoder=VoiceEncoderConfig(width=1 / 64, head_dropout=0.2),
+    optimizer=OptimizerConfig(last_layer_only=True),
+    loop=CONFIG.loop,
+)
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("frozen")
@@ -34,18 +43,19 @@ def folders(tmp_path_factory):
     return root
 
 
-def train(folders, name):
-    run_dir = folders / name
+def train(folders, config, name):
+    run_dir = folders / f"{config.voice_encoder.encoder}_{name}"
     training.train_voice_encoder(
-        CONFIG, folders / "voices", folders / "decoder", run_dir
+        config, folders / "voices", folders / "decoder", run_dir
     )
     return final_values(run_dir)
 
 
-def test_training_is_the_same_as_with_waveforms(folders, monkeypatch):
-    once = train(folders, "once")
+@pytest.mark.parametrize("config", [CONFIG, TABLE_1], ids=["embedder", "table_1"])
+def test_training_is_the_same_as_with_waveforms(config, folders, monkeypatch):
+    once = train(folders, config, "once")
     monkeypatch.setattr(frozen_embeddings, "is_possible", lambda config: False)
-    each_time = train(folders, "each_time")
+    each_time = train(folders, config, "each_time")
     assert once.keys() == each_time.keys()
     assert len(once) > 10
     for name, value in once.items():
@@ -76,4 +86,5 @@ def test_only_unchanged_waveforms_have_one_embedding():
     assert not frozen_embeddings.is_possible(
         VoiceTrainingConfig(voice_encoder=CONFIG.voice_encoder, augment=louder)
     )
+    assert frozen_embeddings.is_possible(TABLE_1)
     assert not frozen_embeddings.is_possible(VoiceTrainingConfig())

@@ -5,6 +5,8 @@ enough for a head on networks that already tell speakers apart. They are frozen
 (`speech2face.models.speaker_embedding`).
 """
 
+from typing import Tuple
+
 import keras
 from keras import layers, ops
 
@@ -72,14 +74,17 @@ def build_speaker_encoder(
     return keras.Model(waveform, x, name="voice_encoder")
 
 
-def embedding_part(encoder: keras.Model) -> keras.Model:
-    """The frozen part of what `build_speaker_encoder` made: waveform -> embedding."""
-    return keras.Model(encoder.input, encoder.get_layer("center").input)
+def split_behind_embedders(encoder: keras.Model) -> Tuple[keras.Model, keras.Model]:
+    """Splits what `build_speaker_encoder` made, sharing its weights.
 
-
-def head_part(encoder: keras.Model) -> keras.Model:
-    """The trained rest of it, sharing its weights: embedding -> voice feature."""
-    return keras.Model(encoder.get_layer("center").input, encoder.output)
+    Returns:
+      (waveform -> embedding, the frozen part; embedding -> voice feature).
+    """
+    embedding = encoder.get_layer("center").input
+    return (
+        keras.Model(encoder.input, embedding),
+        keras.Model(embedding, encoder.output),
+    )
 
 
 @keras.saving.register_keras_serializable("speech2face")

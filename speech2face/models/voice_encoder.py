@@ -149,6 +149,21 @@ def freeze_all_but_last(encoder: keras.Model) -> None:
         layer.trainable = layer.name == LAST_LAYER
 
 
+def split_behind_convolutions(encoder: keras.Model) -> Tuple[keras.Model, keras.Model]:
+    """Splits an encoder with Table 1 in front of its first dropout, sharing weights.
+
+    Returns:
+      (waveform -> what the fully connected layers read [batch, n]; that -> v_s).
+    """
+    waveform, spectrogram, table_1 = encoder.layers
+    seen = table_1.get_layer("flatten").output
+    embed = keras.Model(table_1.input, seen)
+    return (
+        keras.Model(waveform.output, embed(spectrogram.output)),
+        keras.Model(seen, table_1.output),
+    )
+
+
 def learned_variables(encoder: layers.Layer) -> List[keras.Variable]:
     """The variables of an encoder but those of pretrained, frozen networks.
 
