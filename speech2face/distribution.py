@@ -166,19 +166,16 @@ def _wait_long_for_heartbeats(cluster: Dict[str, List[str]]) -> None:
     # TensorFlow gives a process up after 10 s, in which a busy machine may well stall,
     # and has no public option for it: what its strategy would set, with more time.
     from tensorflow.python.eager import context
-    from tensorflow.tsl.protobuf import coordination_config_pb2
 
     jobs = [job for job in ("chief", "worker") if job in cluster]
+    config = tf.compat.v1.ConfigProto().experimental.coordination_config
+    for job in jobs:
+        config.coordinated_job_list.add(name=job, num_tasks=len(cluster[job]))
     context.context().configure_coordination_service(
         service_type="standalone",
         service_leader=f"/job:{jobs[0]}/replica:0/task:0",
         heartbeat_timeout_in_ms=1000 * HEARTBEAT_TIMEOUT_SECS,
-        coordinated_jobs=[
-            coordination_config_pb2.CoordinatedJob(
-                name=job, num_tasks=len(cluster[job])
-            )
-            for job in jobs
-        ],
+        coordinated_jobs=list(config.coordinated_job_list),
     )
 
 
