@@ -11,6 +11,7 @@ faces, so any voice will do, and with `--speed` each one is many voices.
 """
 
 import dataclasses
+import os
 
 from speech2face import flag_config
 from speech2face.config import PretrainingConfig, required
@@ -26,6 +27,7 @@ class PretrainingPaths:
 
 def main(paths: PretrainingPaths, config: PretrainingConfig) -> int:
     """Trains, or resumes a training; returns the exit status."""
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # faster: BUILD_NOTES 65
     from speech2face import pretraining, training
 
     step = pretraining.pretrain_voice_encoder(config, paths.data_dir, paths.run_dir)

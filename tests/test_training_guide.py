@@ -10,8 +10,17 @@ import pytest
 from absl import flags
 from conftest import REPOSITORY
 
-from speech2face import flag_config
-from speech2face.config import VoiceTrainingConfig
+from speech2face import (
+    flag_config,
+    pretrain_voice_encoder,
+    train,
+    train_face_decoder,
+)
+from speech2face.config import (
+    DecoderTrainingConfig,
+    PretrainingConfig,
+    VoiceTrainingConfig,
+)
 from speech2face.train import TrainPaths
 
 yaml = pytest.importorskip("yaml")
@@ -129,3 +138,29 @@ def test_plain_pods_tell_every_worker_who_it_is(index, tmp_path):
 
 def test_the_operator_finds_its_container():
     assert containers()[0]["name"] == "tensorflow"  # the name that TFJob looks for
+
+
+def test_training_takes_onednns_kernels_unless_told_otherwise(tmp_path, monkeypatch):
+    paths = {"data_dir": str(tmp_path / "no data"), "run_dir": str(tmp_path / "run")}
+    decoder = {"decoder_dir": str(tmp_path / "no decoder")}
+    calls = [
+        (train.main, TrainPaths(**paths, **decoder), VoiceTrainingConfig()),
+        (
+            train_face_decoder.main,
+            train_face_decoder.DecoderPaths(**paths),
+            DecoderTrainingConfig(),
+        ),
+        (
+            pretrain_voice_encoder.main,
+            pretrain_voice_encoder.PretrainingPaths(**paths),
+            PretrainingConfig(),
+        ),
+    ]
+    for main, *arguments in calls:
+        for chosen, expected in ((None, "1"), ("0", "0")):
+            monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", chosen or "")
+            if chosen is None:
+                monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+            with pytest.raises(FileNotFoundError):
+                main(*arguments)
+            assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == expected

@@ -12,6 +12,7 @@ seconds say more than seconds. `--width=0.25` is for small machines.
 
 import dataclasses
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -42,6 +43,7 @@ class TrainingStepOptions:
 
 def main(options: TrainingStepOptions) -> None:
     """Prints the table, or of one side its measurements as JSON."""
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the training commands do
     if options.side == "both":
         print(report({side: _in_process(options, side) for side in ("ours", "twin")}))
     else:
