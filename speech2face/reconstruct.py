@@ -38,14 +38,14 @@ def main(options: ReconstructOptions) -> None:
     from speech2face import reconstruction
     from speech2face.inference import Speech2Face
 
-    model = Speech2Face.load(options.model_dir)
-    reconstruction.reconstruct(
-        model,
-        options.audio,
-        options.output_dir,
-        options.exaggeration,
-        options.trim_silence,
-    )
+    with reconstruction.hurried():
+        reconstruction.reconstruct(
+            Speech2Face.load(options.model_dir),
+            options.audio,
+            options.output_dir,
+            options.exaggeration,
+            options.trim_silence,
+        )
     print(f"{len(options.audio)} faces in {options.output_dir}")
 
 

@@ -1,11 +1,13 @@
 """Recordings to pictures on disk: what `speech2face.reconstruct` does."""
 
+import contextlib
 import json
 import os
 import pathlib
-from typing import List, Sequence
+from typing import Iterator, List, Sequence
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
 from speech2face import files, pictures
@@ -59,6 +61,21 @@ def reconstruct(
     text = json.dumps(rows, indent=1) + "\n"
     files.write_atomically(output_dir / "results.json", text.encode())
     return results
+
+
+@contextlib.contextmanager
+def hurried() -> Iterator[None]:
+    """Within, new graphs run as they were traced.
+
+    To optimise the model's takes longer than to run them once, and gains little.
+    """
+    optimizer = tf.config.optimizer
+    before = {"disable_meta_optimizer": False, **optimizer.get_experimental_options()}
+    optimizer.set_experimental_options({**before, "disable_meta_optimizer": True})
+    try:
+        yield
+    finally:
+        optimizer.set_experimental_options(before)
 
 
 def write_labelled(path: pathlib.Path, image: Image.Image, label: str = LABEL) -> None:

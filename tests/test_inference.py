@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import soundfile
+import tensorflow as tf
 from PIL import Image
 from test_records import DIM, write_voice_dataset
 from test_training import make_decoder, tiny_config, train
@@ -36,6 +37,23 @@ def voice(secs, seed=0):
 @pytest.fixture(scope="module")
 def model():
     return make_model()
+
+
+def test_hurried_graphs_give_the_same(model):
+    def off():
+        options = tf.config.optimizer.get_experimental_options()
+        return options.get("disable_meta_optimizer", False)
+
+    waveform = voice(3.0)
+    expected = model(waveform)
+    with reconstruction.hurried():
+        assert off()
+        other = inference.Speech2Face(model.encoder, model.decoder, model.config)
+        result = other(waveform)
+    assert not off()
+    np.testing.assert_allclose(result.feature, expected.feature, atol=1e-5)
+    pictures = [np.asarray(one.image, np.int16) for one in (result, expected)]
+    assert np.abs(np.subtract(*pictures)).max() <= 1
 
 
 def test_a_bundle_is_read_back_exactly(model, tmp_path):
