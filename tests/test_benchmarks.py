@@ -173,14 +173,12 @@ def test_report_of_the_training_step():
 
 
 def test_report_of_the_input_pipeline():
-    text = input_pipeline.report(
-        [
-            {"cores": 1, "records_per_sec": 500.0, "consumed_per_sec": 0.25},
-            {"cores": 2, "records_per_sec": 900.0, "consumed_per_sec": 0.5},
-        ]
-    )
-    assert "| 1 | 500 | 1.00 | 0.25 records/s | 2,000 |" in text
-    assert "| 2 | 900 | 1.80 | 0.50 records/s | 1,800 |" in text
+    rates = {"consumed_per_sec": 0.25, "as they are": 500.0, "augmented": 50.0}
+    more = {"consumed_per_sec": 0.5, "as they are": 900.0, "augmented": 100.0}
+    text = input_pipeline.report([{"cores": 1, **rates}, {"cores": 2, **more}])
+    assert "| 1 | as they are | 500 | 1.00 | 0.25 records/s | 2,000 |" in text
+    assert "| 2 | as they are | 900 | 1.80 | 0.50 records/s | 1,800 |" in text
+    assert "| 2 | augmented | 100 | 2.00 | 0.50 records/s | 200 |" in text
 
 
 def test_what_the_command_runs_is_there():
