@@ -40,10 +40,11 @@ well it does.
 
 ### What happens to a recording
 
-The temporary file of a recording is deleted as soon as it is read, before the face is
-shown, and one that came when recording was over already within two minutes. The sound
-stays in memory while the page is open, at most half an hour. Nothing is logged, stored
-or sent to another computer, and this page loads nothing from the internet.
+Stop ends a recording with the second that has begun, 1.5 s later; pressed twice, at
+once. The temporary file of a recording is deleted as soon as it is read, before the
+face is shown, and one that came when recording was over already within two minutes. The
+sound stays in memory while the page is open, at most half an hour. Nothing is logged,
+stored or sent to another computer, and this page loads nothing from the internet.
 
 ### Reading the page
 
