@@ -6,6 +6,8 @@ import pathlib
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# The same kernels here and in the commands that are started: runs are compared exactly.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
