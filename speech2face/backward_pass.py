@@ -69,7 +69,7 @@ def _normalize_again(normalization: Any, behind: Any) -> Any:
 
     x, scale, offset = normalization.inputs[:3]
     _, mean, variance = normalization.outputs[:3]
-    n = tf.cast(tf.size(x) / tf.size(mean), variance.dtype)
+    n = tf.cast(tf.size(x, tf.int64) / tf.size(mean, tf.int64), variance.dtype)
     with tf.control_dependencies([behind]):
         return tf.raw_ops.FusedBatchNormV3(
             x=x,
