@@ -22,7 +22,7 @@ import numpy as np
 from keras import ops
 
 BORDER_POINTS_PER_EDGE = 4
-NODE_STEP_PX = 3
+NODE_STEP_PX = 4
 # Points of a fixed shape closer than this move as one: a pixel of error between them
 # would fold the image over. In the mean face these are upper and lower lip.
 # Not in the paper: BUILD_NOTES 17.
@@ -147,11 +147,20 @@ def sample(
 
     def mix_of_row(index):
         """Mixes the colour at `index` and its right neighbour's."""
-        here, next_one = ops.take(colours, index, 0), ops.take(colours, index + 1, 0)
+        here, next_one = _rows(colours, index), _rows(colours, index + 1)
         return here + (next_one - here) * right_share
 
     upper, lower = mix_of_row(index), mix_of_row(index + width)
     return upper + (lower - upper) * bottom_share
+
+
+def _rows(table, index):
+    """`ops.take` of rows; TensorFlow's without the passes that negative ones cost."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.gather(table, index)
+    return ops.take(table, index, axis=0)
 
 
 def border_points(height: int, width: int, per_edge: int) -> np.ndarray:
