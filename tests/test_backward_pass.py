@@ -16,21 +16,21 @@ OURS = (Convolution, FusedBatchNormalization, MaxPooling)
 KERAS = (layers.Conv2D, layers.BatchNormalization, layers.MaxPooling2D)
 
 
-def network(convolution, batch_norm, pooling, dtype="float32"):
+def network(convolution, batch_norm, pooling, dtype, n_filters):
     """Three convolutions; the second is fed by a pooling, the third is not."""
     x = inputs = keras.Input([None, 9, 2])
-    for index, is_pooled in enumerate((True, False, False)):
-        x = convolution(4 + index, (3, 2), dtype=dtype)(x)
+    for n, is_pooled in zip(n_filters, (True, False, False)):
+        x = convolution(n, (3, 2), dtype=dtype)(x)
         x = batch_norm(dtype=dtype)(layers.ReLU(dtype=dtype)(x))
         x = pooling((2, 1), (2, 1), dtype=dtype)(x) if is_pooled else x
     x = layers.Dense(3)(layers.GlobalAveragePooling2D()(x))
     return keras.Model(inputs, x)
 
 
-def network_pair(dtype="float32"):
+def network_pair(dtype="float32", n_filters=(4, 5, 6)):
     """Keras' and ours, with the same weights."""
     random = np.random.default_rng(0)
-    pair = [network(*types, dtype=dtype) for types in (KERAS, OURS)]
+    pair = [network(*types, dtype, n_filters) for types in (KERAS, OURS)]
     values = [random.uniform(-1, 1, w.shape) for w in pair[0].trainable_variables]
     for model in pair:
         for variable, value in zip(model.trainable_variables, values):
@@ -91,7 +91,7 @@ def test_one_map_of_each_block_is_kept():
 
 
 def test_half_precision_is_keras_own():
-    _, model = network_pair("mixed_bfloat16")
+    _, model = network_pair("mixed_bfloat16", n_filters=[16] * 3)
     names = [kept[-1] for kept in kept_maps(model, (2, 17, 9, 2), 400)]
     assert names.count("FusedBatchNormV3:0") == 2 and "MaxPool2d:0" in names
 

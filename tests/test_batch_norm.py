@@ -11,7 +11,8 @@ from speech2face.models.batch_norm import FusedBatchNormalization
 def layer_pair(dtype, trainable=True, shape=(None, None, 7, 5)):
     """Keras' layer and ours, with the same weights."""
     random = np.random.default_rng(0)
-    weights = [*random.normal(size=(3, 5)), random.uniform(1, 2, 5)]
+    n_channels = shape[-1]
+    weights = [*random.normal(size=(3, n_channels)), random.uniform(1, 2, n_channels)]
     pair = []
     for layer_type in (keras.layers.BatchNormalization, FusedBatchNormalization):
         layer = layer_type(momentum=0.9, epsilon=1e-3, dtype=dtype)
@@ -52,12 +53,15 @@ def test_equals_keras(training, trainable):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
 
 
-def test_half_precision_stays_half_and_statistics_do_not():
+@pytest.mark.parametrize("n_channels", [5, 16])
+def test_half_precision_stays_half_and_statistics_do_not(n_channels):
     random = np.random.default_rng(1)
-    inputs = tf.constant(random.normal(1, 2, size=(2, 3, 7, 5)), tf.bfloat16)
-    direction = random.normal(size=(2, 3, 7, 5)).astype(np.float32)
+    shape = (2, 3, 7, n_channels)
+    inputs = tf.constant(random.normal(1, 2, size=shape), tf.bfloat16)
+    direction = random.normal(size=shape).astype(np.float32)
     theirs, ours = (
-        step(layer, inputs, direction) for layer in layer_pair("mixed_bfloat16")
+        step(layer, inputs, direction)
+        for layer in layer_pair("mixed_bfloat16", shape=shape)
     )
     assert ours[0].dtype == tf.bfloat16 and ours[-1].dtype == np.float32
     for one, two in zip(theirs, ours):
@@ -66,12 +70,26 @@ def test_half_precision_stays_half_and_statistics_do_not():
     np.testing.assert_allclose(theirs[-1], ours[-1], rtol=1e-3)
 
 
-def test_it_is_one_operation():
-    _, ours = layer_pair("float32")
+@pytest.mark.parametrize(
+    "dtype, n_channels, computed_in",
+    [
+        ("float32", 5, tf.float32),
+        ("bfloat16", 32, tf.bfloat16),
+        ("bfloat16", 24, tf.float32),  # where oneDNN has no fast half precision
+    ],
+)
+def test_it_is_one_operation(dtype, n_channels, computed_in):
+    shape = [2, 3, 7, n_channels]
+    _, ours = layer_pair(
+        "float32" if dtype == "float32" else "mixed_bfloat16", shape=shape
+    )
     function = tf.function(lambda x: ours(x, training=True))
-    graph = function.get_concrete_function(tf.TensorSpec([2, 3, 7, 5])).graph
-    types = [operation.type for operation in graph.get_operations()]
-    assert types.count("FusedBatchNormV3") == 1 and "SquaredDifference" not in types
+    graph = function.get_concrete_function(tf.TensorSpec(shape, dtype)).graph
+    operations = {operation.type: operation for operation in graph.get_operations()}
+    assert "SquaredDifference" not in operations
+    fused = operations["FusedBatchNormV3"]
+    assert fused.inputs[0].dtype == computed_in and fused.outputs[0].shape == shape
+    assert function(tf.zeros(shape, dtype)).dtype == dtype
 
 
 def test_other_inputs_are_keras_own():
