@@ -21,7 +21,7 @@ from speech2face import checkpoints, decoder_bundle, input_pipeline, records, tr
 from speech2face.config import LossConfig, VoiceTrainingConfig
 from speech2face.decoder_bundle import DECODER_DIR
 from speech2face.models import voice_encoder
-from speech2face.trainer import Eq1
+from speech2face.voice_trainer import Eq1
 
 TERMS = Eq1.TERMS
 REDUCTIONS = ("sum", "mean")

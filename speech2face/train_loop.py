@@ -72,24 +72,20 @@ def run(
       LossNotFinite: the last good checkpoint is kept.
     """
     checkpointer = Checkpointer(
-        run_dir,
-        trainer.model,
-        trainer.optimizer,
-        loop.keep_checkpoints,
-        loop.keep_every_hours,
+        *(run_dir, trainer.model, trainer.optimizer),
+        *(loop.keep_checkpoints, loop.keep_every_hours),
     )
     step = checkpointer.restore_latest()
     if step:
         logging.info("resuming at iteration %d of %d", step, n_steps)
     if step >= n_steps:
         return step
-    is_chief = distribution.is_chief()
     recent = _Recent(loop.batch_size)
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(_StopSignals())
-        if is_chief:
-            summaries = stack.enter_context(Summaries(run_dir, step))
-        progress = stack.enter_context(_progress_line(step, n_steps, is_chief))
+        log = None
+        if distribution.is_chief():
+            log = stack.enter_context(_Log(run_dir, trainer, step, n_steps))
         batches = iter(batches_from(step))
         while step < n_steps and not stop.agreed:
             n = _steps_of_call(step, n_steps, loop)
@@ -98,7 +94,6 @@ def run(
             )
             step += n
             recent.add(step, terms)
-            progress.update(n)
             stop.agree(n_stops)
             due = _due(step, n_steps, stop.agreed, loop)
             if due.save or due.summary:
@@ -106,29 +101,16 @@ def run(
             means = recent.take_means() if due.summary else {}
             if due.save:
                 recent.start_anew()  # as a run that is resumed here does
-            if not is_chief:
+            if not log:
                 continue
-            if due.summary:
-                progress.set_postfix_str(f"loss {means['total']:.4g}")
-            _log(due, step, means, trainer, summaries)
+            log.training(due, step, means)
             if validate and due.validation:
-                _log_validation(summaries, step, *validate())
+                log.validation(step, *validate())
             if due.save:
                 checkpointer.save(step)  # last: what is saved has been logged
     if step < n_steps:
         logging.warning("stopped and saved at iteration %d of %d", step, n_steps)
     return step
-
-
-def _progress_line(step: int, n_steps: int, is_shown: bool) -> tqdm:
-    """Iterations, rate and time left; in a file a line a minute instead of ten a s."""
-    return tqdm(
-        total=n_steps,
-        initial=step,
-        unit="it",
-        mininterval=0.1 if sys.stderr.isatty() else 60.0,
-        disable=not is_shown,
-    )
 
 
 def _steps_of_call(step: int, n_steps: int, loop: LoopConfig) -> int:
@@ -163,32 +145,42 @@ def _due(step: int, n_steps: int, is_stopped: bool, loop: LoopConfig) -> _Due:
     )
 
 
-def _log(
-    due: _Due,
-    step: int,
-    means: Dict[str, float],
-    trainer: Trainer,
-    summaries: Summaries,
-) -> None:
-    """Writes the numbers and histograms of the training that are due."""
-    if due.summary:
-        rate = float(trainer.optimizer.learning_rate)
-        summaries.scalars(TRAIN, step, {**means, "learning_rate": rate})
-    if due.histograms:
-        weights = trainer.model.trainable_variables
-        values = {weight.path: weight.numpy() for weight in weights}
-        summaries.histograms(TRAIN, step, values)
+class _Log(contextlib.ExitStack):
+    """What the chief says of a run: summaries and a line of progress."""
 
+    def __init__(self, run_dir: os.PathLike, trainer: Trainer, step: int, n_steps: int):
+        """Goes on at iteration `step` of `n_steps`."""
+        super().__init__()
+        self._trainer = trainer
+        self._summaries = self.enter_context(Summaries(run_dir, step))
+        self._progress = self.enter_context(
+            tqdm(
+                total=n_steps,
+                initial=step,
+                unit="it",
+                mininterval=0.1 if sys.stderr.isatty() else 60.0,  # a line a minute
+            )
+        )
 
-def _log_validation(
-    summaries: Summaries,
-    step: int,
-    numbers: Dict[str, float],
-    faces: Optional[np.ndarray],
-) -> None:
-    summaries.scalars(VALIDATION, step, numbers)
-    if faces is not None:
-        summaries.faces(VALIDATION, step, faces)
+    def training(self, due: _Due, step: int, means: Dict[str, float]) -> None:
+        """Writes the numbers and histograms of the training that are due."""
+        self._progress.update(step - self._progress.n)
+        if due.summary:
+            self._progress.set_postfix_str(f"loss {means['total']:.4g}")
+            rate = float(self._trainer.optimizer.learning_rate)
+            self._summaries.scalars(TRAIN, step, {**means, "learning_rate": rate})
+        if due.histograms:
+            weights = self._trainer.model.trainable_variables
+            values = {weight.path: weight.numpy() for weight in weights}
+            self._summaries.histograms(TRAIN, step, values)
+
+    def validation(
+        self, step: int, numbers: Dict[str, float], faces: Optional[np.ndarray]
+    ) -> None:
+        """Writes what a validation measured."""
+        self._summaries.scalars(VALIDATION, step, numbers)
+        if faces is not None:
+            self._summaries.faces(VALIDATION, step, faces)
 
 
 class _Recent:

@@ -27,12 +27,14 @@ from speech2face import (
 )
 from speech2face.config import DecoderTrainingConfig, LoopConfig, VoiceTrainingConfig
 from speech2face.decoder_bundle import DECODER_DIR, DecoderBundle
+from speech2face.decoder_trainer import DecoderTrainer
 from speech2face.input_pipeline import ParseFn
 from speech2face.models import face_decoder
 from speech2face.normalizer import FeatureNormalizer
 from speech2face.precision import dtype_policy
 from speech2face.records import DatasetInfo
-from speech2face.trainer import DecoderTrainer, Trainer, VoiceTrainer
+from speech2face.trainer import Trainer
+from speech2face.voice_trainer import VoiceTrainer
 
 STOPPED = 128 + signal.SIGTERM  # what schedulers take for "start it again"
 

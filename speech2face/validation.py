@@ -22,8 +22,9 @@ from speech2face.config import (
     VoiceTrainingConfig,
 )
 from speech2face.decoder_bundle import DecoderBundle
+from speech2face.decoder_trainer import DecoderTrainer
 from speech2face.records import DatasetInfo
-from speech2face.trainer import DecoderTrainer, VoiceTrainer
+from speech2face.voice_trainer import VoiceTrainer
 
 N_PICTURED = 6
 SPLIT = "val"

@@ -26,7 +26,7 @@ from experiments.benchmarks import (
     training_step,
 )
 from experiments.benchmarks.timing import Timing
-from speech2face import audio, trainer
+from speech2face import audio, voice_trainer
 from speech2face.config import VoiceEncoderConfig, VoiceTrainingConfig
 
 
@@ -138,7 +138,7 @@ def test_a_data_sets_own_figures(tmp_path):
 def test_the_step_in_plain_keras_is_the_same_step():
     config = VoiceTrainingConfig(voice_encoder=VoiceEncoderConfig(width=1 / 32))
     decoder = make_decoder()
-    ours = trainer.VoiceTrainer(config, decoder)
+    ours = voice_trainer.VoiceTrainer(config, decoder)
     twin = keras_twin.Twin(config, decoder)
     twin.encoder.set_weights(ours.model.get_weights())
     random = np.random.default_rng(0)

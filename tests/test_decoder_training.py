@@ -24,9 +24,9 @@ from speech2face.config import (
     NormalizerConfig,
     OptimizerConfig,
 )
+from speech2face.decoder_trainer import DecoderTrainer
 from speech2face.models import face_decoder
 from speech2face.normalizer import FeatureNormalizer
-from speech2face.trainer import DecoderTrainer
 
 FEATURE_DIM = 12
 TINY = FaceDecoderConfig(

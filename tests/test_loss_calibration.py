@@ -15,7 +15,7 @@ from speech2face import calibrate_loss, loss_calibration, records, training
 from speech2face.config import LossConfig, VoiceTrainingConfig
 from speech2face.inference import Speech2Face
 from speech2face.loss_calibration import REDUCTIONS, TERMS
-from speech2face.trainer import Eq1
+from speech2face.voice_trainer import Eq1
 
 N_STEPS = 6
 
@@ -216,7 +216,7 @@ def test_the_data_of_another_recognizer_is_refused(folders, tmp_path):
 
 def test_gradients_are_of_the_losses_that_train():
     """Weighted and summed they are the gradient of 'total'."""
-    from speech2face.trainer import Eq1
+    from speech2face.voice_trainer import Eq1
 
     decoder = make_decoder()
     random = np.random.default_rng(5)

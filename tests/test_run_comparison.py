@@ -17,7 +17,7 @@ from tiny_material import shared_material
 
 from experiments import common, run_comparison
 from speech2face import config as config_lib
-from speech2face import files, flag_config, trainer
+from speech2face import files, flag_config, voice_trainer
 from speech2face.config import LossConfig, VoiceEncoderConfig, VoiceTrainingConfig
 
 LOG = [
@@ -131,14 +131,14 @@ def test_the_image_loss_is_of_the_decoded_pictures_and_reaches_the_voice():
     voice = tf.Variable(generator.normal(size=(2, DIM)).astype(np.float32))
     config = LossConfig(decoder_weight=0.0, lambda1=0.0, lambda2=0.0, pixel_weight=3.0)
     with tf.GradientTape() as tape:
-        terms = trainer.Eq1(decoder)(config, raw, voice)
+        terms = voice_trainer.Eq1(decoder)(config, raw, voice)
     true = decoder.model(decoder.normalizer.normalize(raw))["image"].numpy()
     own = decoder.model(voice.numpy())["image"].numpy()
     expected = np.abs(own - true).mean(axis=(1, 2, 3))
     np.testing.assert_allclose(terms["pixel"], expected, rtol=1e-5)
     np.testing.assert_allclose(terms["total"], 3 * expected, rtol=1e-5)
     assert np.abs(tape.gradient(terms["total"], voice)).max() > 0
-    assert "pixel" not in trainer.Eq1(decoder)(LossConfig(), raw, voice)
+    assert "pixel" not in voice_trainer.Eq1(decoder)(LossConfig(), raw, voice)
 
 
 ABLATIONS = sorted((REPOSITORY / "configs").glob("ablation_*.flags"))

@@ -22,6 +22,7 @@ from speech2face import (
     summaries,
     trainer,
     training,
+    voice_trainer,
 )
 from speech2face.config import (
     AudioConfig,
@@ -120,7 +121,7 @@ def whole_run(folders):
 
 def test_a_resumed_run_is_bit_identical(folders, whole_run, monkeypatch):
     run_dir = folders / "interrupted"
-    steps = trainer.VoiceTrainer.train_steps
+    steps = voice_trainer.VoiceTrainer.train_steps
     n_calls = 0
 
     def failing(self, *arguments):
@@ -130,7 +131,7 @@ def test_a_resumed_run_is_bit_identical(folders, whole_run, monkeypatch):
             raise KeyboardInterrupt
         return steps(self, *arguments)
 
-    monkeypatch.setattr(trainer.VoiceTrainer, "train_steps", failing)
+    monkeypatch.setattr(voice_trainer.VoiceTrainer, "train_steps", failing)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             train(folders, run_dir, tiny_config())
@@ -227,7 +228,7 @@ def test_a_corrupt_checkpoint_falls_back_to_the_one_before(folders, whole_run, c
 
 def test_not_finite_stops_and_keeps_the_last_checkpoint(folders, monkeypatch):
     run_dir = folders / "nan"
-    steps = trainer.VoiceTrainer.train_steps
+    steps = voice_trainer.VoiceTrainer.train_steps
     calls = []
 
     def diverging(self, *arguments):
@@ -236,7 +237,7 @@ def test_not_finite_stops_and_keeps_the_last_checkpoint(folders, monkeypatch):
         factor = np.nan if len(calls) > 7 else 1.0
         return {**terms, "total": terms["total"] * factor}, n_stops
 
-    monkeypatch.setattr(trainer.VoiceTrainer, "train_steps", diverging)
+    monkeypatch.setattr(voice_trainer.VoiceTrainer, "train_steps", diverging)
     with pytest.raises(ValueError, match="loss of iteration 8 is not finite"):
         train(folders, run_dir, tiny_config())
     newest = tf.train.latest_checkpoint(str(run_dir / "checkpoints"))
@@ -324,21 +325,21 @@ def test_only_the_voice_encoder_learns(folders):
     config = tiny_config()
     decoder = decoder_bundle.load(folders / "decoder")
     before = decoder.checksum()
-    voice_trainer = trainer.VoiceTrainer(config, decoder)
+    voice = voice_trainer.VoiceTrainer(config, decoder)
     waveform = np.random.default_rng(0).normal(size=(4, 43_200)).astype(np.float32)
     batch = {
         "waveform": tf.constant(waveform * 0.1),
         "face_feature": tf.ones([4, DIM]),
     }
-    encoder_before = voice_trainer.model.get_weights()
-    first = voice_trainer.train_step(batch)
+    encoder_before = voice.model.get_weights()
+    first = voice.train_step(batch)
     for _ in range(20):
-        last = voice_trainer.train_step(batch)
+        last = voice.train_step(batch)
     assert float(last["total"]) < float(first["total"])
     assert decoder.checksum() == before
     changed = [
         not np.array_equal(one, two)
-        for one, two in zip(encoder_before, voice_trainer.model.get_weights())
+        for one, two in zip(encoder_before, voice.model.get_weights())
     ]
     assert sum(changed) > len(changed) // 2
 

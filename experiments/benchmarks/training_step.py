@@ -136,12 +136,12 @@ def _in_process(options: TrainingStepOptions, side: str) -> dict:
 
 
 def _ours(options: TrainingStepOptions, folder: pathlib.Path) -> Iterator[dict]:
-    from speech2face import input_pipeline, trainer
+    from speech2face import input_pipeline, voice_trainer
 
     config = _config(options)
     info = material.write_records(folder, options.feature_dim)
     parse = input_pipeline.voice_parser(info, config.audio, config.augment, 0)
-    voice_trainer = trainer.VoiceTrainer(config, material.decoder(options.feature_dim))
+    trainer = voice_trainer.VoiceTrainer(config, material.decoder(options.feature_dim))
     batches = input_pipeline.training_batches(folder, info, config.loop, parse)
     batches = iter(batches)
     for _ in range(options.n_steps + 1):
@@ -149,7 +149,7 @@ def _ours(options: TrainingStepOptions, folder: pathlib.Path) -> Iterator[dict]:
         batch = next(batches)
         batch.pop("clip_id")
         wait_secs = time.perf_counter() - start
-        voice_trainer.train_step(batch)["total"].numpy()  # waits for the step
+        trainer.train_step(batch)["total"].numpy()  # waits for the step
         yield _took(start, cpu, wait_secs)
 
 
