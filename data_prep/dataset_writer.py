@@ -13,7 +13,7 @@ import tqdm
 
 from data_prep.manifest import SPLITS
 from data_prep.work_folder import ChunkSummary, WorkFolder
-from speech2face import files, records
+from speech2face import dataset_info, files, records
 
 SHARD_BYTES = 256_000_000
 # Statistics come from this many training records, the first in hash order, which is
@@ -28,7 +28,7 @@ def write_dataset(
     config: Dict[str, Any],
     n_shards: int,
     mean_landmarks: Optional[np.ndarray] = None,
-) -> records.DatasetInfo:
+) -> dataset_info.DatasetInfo:
     """Writes the shards of every split and, last of all, `dataset.json`.
 
     Args:
@@ -46,15 +46,15 @@ def write_dataset(
         for split in SPLITS
         if chunks.sizes[split]
     }
-    info = records.DatasetInfo(
+    info = dataset_info.DatasetInfo(
         kind=kind,
-        recognizer=records.RecognizerInfo(**chunks.recognizer),
+        recognizer=dataset_info.RecognizerInfo(**chunks.recognizer),
         config=config,
         splits=splits,
         feature_statistics=_statistics(chunks),
         mean_landmarks=None if mean_landmarks is None else mean_landmarks.tolist(),
     )
-    records.write_dataset_info(folder, info)
+    dataset_info.write(folder, info)
     return info
 
 
@@ -127,7 +127,7 @@ class _Chunks:
 
 def _write_split(
     folder: pathlib.Path, chunks: _Chunks, split: str, n_shards: int
-) -> List[records.ShardInfo]:
+) -> List[dataset_info.ShardInfo]:
     sizes = chunks.sizes[split]
     n_shards = n_shards or -(-sum(sizes) // SHARD_BYTES)
     n_shards = max(1, min(n_shards, len(sizes)))
@@ -146,14 +146,14 @@ def _take(source: Iterator[bytes], n_records: int) -> Iterator[bytes]:
         yield next(source)
 
 
-def _statistics(chunks: _Chunks) -> records.FeatureStatistics:
+def _statistics(chunks: _Chunks) -> dataset_info.FeatureStatistics:
     split = next(split for split in SPLITS if chunks.sizes[split])  # train if any
     features = []
     for record in chunks.records(split):
         features.append(_feature(record))
         if len(features) == MAX_STATISTICS:
             break
-    return records.FeatureStatistics.measure(np.stack(features))
+    return dataset_info.FeatureStatistics.measure(np.stack(features))
 
 
 def _feature(record: bytes) -> np.ndarray:

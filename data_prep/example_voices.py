@@ -9,7 +9,7 @@ nobody, and are the same on every machine.
 import dataclasses
 
 from speech2face import flag_config
-from speech2face.config import required
+from speech2face.config_fields import required
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ are labels, the figure of the data set (Fig. 4b). Exit status 1 if anything is w
 import dataclasses
 
 from speech2face import flag_config
-from speech2face.config import option, required
+from speech2face.config_fields import option, required
 
 
 @dataclasses.dataclass(frozen=True)

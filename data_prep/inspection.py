@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 import numpy as np
 
 from data_prep import contact_sheets
-from speech2face import audio, files, records
+from speech2face import audio, dataset_info, files, records
 
 MAX_PROBLEMS = 20
 N_PICTURED = 36
@@ -32,7 +32,7 @@ def inspect(data_dir: str) -> Dict[str, Any]:
     Raises:
       FileNotFoundError, ValueError: no data set, or a shard or record that is corrupt.
     """
-    info = records.read_dataset_info(data_dir)
+    info = dataset_info.read(data_dir)
     found = _Findings(info)
     for split in info.splits:
         _check_shards(data_dir, info, split)
@@ -122,7 +122,7 @@ def by_category(counts: "collections.Counter[str]") -> "collections.Counter[str]
 class _Findings:
     """What has been seen so far."""
 
-    def __init__(self, info: records.DatasetInfo):
+    def __init__(self, info: dataset_info.DatasetInfo):
         self._info = info
         self._problems: List[str] = []
         self._n_problems = 0
@@ -223,7 +223,7 @@ def _face_problems(example: records.FaceExample) -> Iterator[str]:
         yield f"its landmarks reach from {low:.3g} to {high:.3g} px"
 
 
-def _check_shards(data_dir: str, info: records.DatasetInfo, split: str) -> None:
+def _check_shards(data_dir: str, info: dataset_info.DatasetInfo, split: str) -> None:
     for shard in info.shards(split):
         path = pathlib.Path(data_dir) / shard.name
         if files.sha256(path) != shard.sha256:
@@ -232,7 +232,7 @@ def _check_shards(data_dir: str, info: records.DatasetInfo, split: str) -> None:
             raise ValueError(f"{path} is not the file that dataset.json describes")
 
 
-def _examples(data_dir: str, info: records.DatasetInfo, split: str):
+def _examples(data_dir: str, info: dataset_info.DatasetInfo, split: str):
     if info.kind == "voice":
         return records.iterate_voice_examples(data_dir, split)
     return records.iterate_face_examples(data_dir, split)

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from speech2face.config import option, required
+from speech2face.config_fields import option, required
 
 
 @dataclasses.dataclass(frozen=True)

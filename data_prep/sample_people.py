@@ -9,7 +9,7 @@ follow from shared traits. See `sample_dataset.py` for the files that are writte
 import dataclasses
 
 from speech2face import flag_config
-from speech2face.config import option, required
+from speech2face.config_fields import option, required
 
 
 @dataclasses.dataclass(frozen=True)

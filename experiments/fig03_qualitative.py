@@ -12,7 +12,7 @@ from typing import Tuple
 
 from experiments.options import Inputs
 from speech2face import flag_config
-from speech2face.config import option
+from speech2face.config_fields import option
 
 
 @dataclasses.dataclass(frozen=True)

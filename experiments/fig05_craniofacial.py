@@ -14,7 +14,7 @@ import dataclasses
 from typing import Literal
 
 from speech2face import flag_config
-from speech2face.config import option
+from speech2face.config_fields import option
 
 
 @dataclasses.dataclass(frozen=True)

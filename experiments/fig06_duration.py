@@ -11,7 +11,7 @@ import dataclasses
 
 from experiments.options import Inputs
 from speech2face import flag_config
-from speech2face.config import option
+from speech2face.config_fields import option
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.common import NotApplicable
 from experiments.options import Inputs
-from speech2face import evaluation, files, pictures, records
+from speech2face import dataset_info, evaluation, files, pictures, records
 from speech2face.evaluation import Predictions
 from speech2face.inference import DEFAULT_BUNDLE, Speech2Face
 
@@ -42,7 +42,7 @@ class Material:
     @functools.cached_property
     def positions(self) -> List[int]:
         """Of the measured clips in their split."""
-        info = records.read_dataset_info(self.inputs.data_dir, kind="voice")
+        info = dataset_info.read(self.inputs.data_dir, kind="voice")
         n = info.n_examples(self.inputs.split)
         inputs = self.inputs
         return evaluation.sample_positions(n, inputs.n_examples, inputs.sample_seed)
@@ -105,7 +105,7 @@ class Material:
         }
 
     def _key(self, clip_secs: float) -> str:
-        info = records.read_dataset_info(self.inputs.data_dir, kind="voice")
+        info = dataset_info.read(self.inputs.data_dir, kind="voice")
         digest = hashlib.sha256(self._model_checksum.encode())
         content = (info.checksum, self.inputs.split, self.positions, clip_secs)
         digest.update(repr(content).encode())

@@ -14,8 +14,7 @@ from experiments import plots, published
 from experiments.common import NotApplicable, Result, Row, interval
 from experiments.material import Material
 from experiments.options import Inputs
-from speech2face import checkpoints, evaluation, metrics, search
-from speech2face import config as config_lib
+from speech2face import checkpoints, config_fields, evaluation, metrics, search
 from speech2face.config import VoiceTrainingConfig
 from speech2face.summaries import read_log
 
@@ -180,7 +179,7 @@ def describe(config: VoiceTrainingConfig) -> str:
     """How a config departs from the paper's, without what only says how long."""
     paper = VoiceTrainingConfig()
     config = dataclasses.replace(config, loop=paper.loop)
-    return config_lib.diff(paper, config) or "the paper's config"
+    return config_fields.diff(paper, config) or "the paper's config"
 
 
 def compute_ablation(material: Material, clip_secs: float) -> List[Row]:

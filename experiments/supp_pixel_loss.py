@@ -13,7 +13,7 @@ import dataclasses
 
 from experiments.options import Runs
 from speech2face import flag_config
-from speech2face.config import option, required
+from speech2face.config_fields import option, required
 
 
 @dataclasses.dataclass(frozen=True)

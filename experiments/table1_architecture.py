@@ -9,7 +9,7 @@ built at paper size without memory for their weights.
 import dataclasses
 
 from speech2face import flag_config
-from speech2face.config import option
+from speech2face.config_fields import option
 
 
 @dataclasses.dataclass(frozen=True)

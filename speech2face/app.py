@@ -10,7 +10,7 @@ import dataclasses
 import threading
 
 from speech2face import flag_config
-from speech2face.config import option
+from speech2face.config_fields import option
 
 
 @dataclasses.dataclass(frozen=True)

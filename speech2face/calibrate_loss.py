@@ -10,7 +10,7 @@ new run folder with the flags it prints.
 import dataclasses
 
 from speech2face import flag_config
-from speech2face.config import option, required
+from speech2face.config_fields import option, required
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,8 +22,8 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from speech2face import config as config_lib
 from speech2face import environment, files
+from speech2face.config_fields import diff, from_json, to_json
 
 CONFIG_FILE = "config.json"
 RUN_FILE = "run.json"
@@ -77,7 +77,7 @@ def prepare_run(
     content["starts"] = [*content.get("starts", []), environment.describe()]
     text = json.dumps(content, indent=2) + "\n"
     files.write_atomically(run_dir / RUN_FILE, text.encode())
-    files.write_atomically(run_dir / CONFIG_FILE, config_lib.to_json(config).encode())
+    files.write_atomically(run_dir / CONFIG_FILE, to_json(config).encode())
 
 
 def is_started(run_dir: os.PathLike, config: Any, provenance: dict) -> bool:
@@ -126,7 +126,7 @@ def read_config(run_dir: os.PathLike, config_type: type) -> Any:
     path = pathlib.Path(run_dir) / CONFIG_FILE
     if not path.is_file():
         raise FileNotFoundError(f"{run_dir} is no run folder: it has no {CONFIG_FILE}")
-    return config_lib.from_json(config_type, path.read_text())
+    return from_json(config_type, path.read_text())
 
 
 class Checkpointer:
@@ -289,9 +289,9 @@ def _has_something_else(folder: pathlib.Path) -> bool:
 
 def _check_same_run(run_dir: pathlib.Path, config: Any, provenance: dict) -> None:
     saved = read_config(run_dir, type(config))
-    changes = config_lib.diff(_without_changeable(saved), _without_changeable(config))
+    changes = diff(_without_changeable(saved), _without_changeable(config))
     if saved != config and not changes:
-        logging.info("going on with other options: %s", config_lib.diff(saved, config))
+        logging.info("going on with other options: %s", diff(saved, config))
     if changes:
         raise ValueError(
             f"{run_dir} is a run with other options ({changes}); give the same flags "

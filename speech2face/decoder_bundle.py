@@ -20,11 +20,11 @@ import keras
 import numpy as np
 
 from speech2face import config as config_lib
-from speech2face import files, weights
+from speech2face import config_fields, files, weights
+from speech2face.dataset_info import RecognizerInfo
 from speech2face.models import face_decoder
 from speech2face.normalizer import FeatureNormalizer
 from speech2face.recognizers import RecognizerHead
-from speech2face.records import RecognizerInfo
 
 DECODER_DIR = "decoder"
 
@@ -62,7 +62,7 @@ class DecoderBundle:
 
     def checksum(self) -> str:
         """Returns a sha256 over all values of the decoder, its head and normaliser."""
-        digest = hashlib.sha256(config_lib.to_json(self.config).encode())
+        digest = hashlib.sha256(config_fields.to_json(self.config).encode())
         arrays = [*self.model.get_weights(), self.mean_landmarks, self.normalizer.mean]
         arrays += [self.head.weights, self.head.bias, [self.normalizer.scale]]
         for array in arrays:
@@ -73,7 +73,7 @@ class DecoderBundle:
         """Writes the folder, whole or not at all; `half`: the network as float16."""
         with files.atomic_path(pathlib.Path(folder)) as temporary:
             temporary.mkdir()
-            (temporary / _CONFIG_FILE).write_text(config_lib.to_json(self.config))
+            (temporary / _CONFIG_FILE).write_text(config_fields.to_json(self.config))
             weights.save(temporary / _WEIGHTS_FILE, self.model.variables, half)
             np.savez(
                 temporary / _ASSETS_FILE,
@@ -104,7 +104,7 @@ def load(folder: "os.PathLike[str]") -> DecoderBundle:
                 "speech2face.train_face_decoder"
             )
     text = (folder / _CONFIG_FILE).read_text()
-    config = config_lib.from_json(config_lib.FaceDecoderConfig, text)
+    config = config_fields.from_json(config_lib.FaceDecoderConfig, text)
     recognizer = RecognizerInfo(**json.loads((folder / _RECOGNIZER_FILE).read_text()))
     try:
         with np.load(folder / _ASSETS_FILE) as assets:

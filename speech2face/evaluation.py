@@ -16,7 +16,7 @@ from typing import Dict, Iterator, List, Sequence, Tuple
 import numpy as np
 from tqdm import tqdm
 
-from speech2face import audio, files, metrics, records
+from speech2face import audio, dataset_info, files, metrics, records
 from speech2face.inference import Speech2Face
 from speech2face.records import SAMPLE_RATE_HZ
 
@@ -96,7 +96,7 @@ def predict(
       ValueError: the data set's features are another recognizer's, or a shard is
         damaged.
     """
-    info = records.read_dataset_info(data_dir, kind="voice")
+    info = dataset_info.read(data_dir, kind="voice")
     if info.recognizer != model.decoder.recognizer:
         raise ValueError(
             f"{data_dir} has features of {info.recognizer.name} "

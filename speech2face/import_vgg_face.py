@@ -11,28 +11,27 @@ come out the same from each, and so does the printed checksum.
 import dataclasses
 from typing import Literal
 
-from speech2face import config, flag_config
+from speech2face import flag_config
+from speech2face.config_fields import option, required
 
 
 @dataclasses.dataclass(frozen=True)
 class ImportVggFaceFlags:
     """Flags of this command."""
 
-    weights: str = config.required("VGG-Face weights, in any of the formats above.")
-    output: str = config.option(
-        "vgg_face.weights.h5", "Where to write the converted weights."
-    )
-    channel_order: Literal["auto", "rgb", "bgr"] = config.option(
+    weights: str = required("VGG-Face weights, in any of the formats above.")
+    output: str = option("vgg_face.weights.h5", "Where to write the converted weights.")
+    channel_order: Literal["auto", "rgb", "bgr"] = option(
         "auto",
         "Order of the input channels of --weights: 'auto' is the order of its format; "
         "give it only for a file that --check_images shows to differ.",
     )
-    class_names: str = config.option(
+    class_names: str = option(
         "",
         "Text file of one class name a line (the authors' names.txt), for formats that "
         "carry no names.",
     )
-    check_images: str = config.option(
+    check_images: str = option(
         "",
         "Folder of face crops to classify with the converted weights; prints the five "
         "best names of each.",

@@ -28,13 +28,13 @@ from PIL import Image
 from speech2face import (
     audio,
     checkpoints,
+    config_fields,
     decoder_bundle,
     files,
     pictures,
     voice_activity,
     weights,
 )
-from speech2face import config as config_lib
 from speech2face.config import VoiceTrainingConfig
 from speech2face.decoder_bundle import DECODER_DIR, DecoderBundle
 from speech2face.models import voice_encoder
@@ -127,7 +127,7 @@ class Speech2Face:
         """Writes the bundle, whole or not at all; `half`: the weights as float16."""
         with files.atomic_path(pathlib.Path(folder)) as temporary:
             temporary.mkdir()
-            text = config_lib.to_json(self.config)
+            text = config_fields.to_json(self.config)
             (temporary / checkpoints.CONFIG_FILE).write_text(text)
             learned = voice_encoder.learned_variables(self.encoder)
             weights.save(temporary / _WEIGHTS_FILE, learned, half)

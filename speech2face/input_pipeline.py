@@ -18,7 +18,7 @@ from absl import logging
 
 from speech2face import audio, augment, records
 from speech2face.config import AudioConfig, AugmentConfig, LoopConfig
-from speech2face.records import DatasetInfo
+from speech2face.dataset_info import DatasetInfo
 
 SHARDS_PER_GROUP = 16
 

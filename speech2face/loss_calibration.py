@@ -17,7 +17,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from speech2face import checkpoints, decoder_bundle, input_pipeline, records, training
+from speech2face import (
+    checkpoints,
+    dataset_info,
+    decoder_bundle,
+    input_pipeline,
+    training,
+)
 from speech2face.config import LossConfig, VoiceTrainingConfig
 from speech2face.decoder_bundle import DECODER_DIR
 from speech2face.models import voice_encoder
@@ -139,7 +145,7 @@ def calibrate(
     if n_batches < 1:
         raise ValueError(f"--n_batches is {n_batches}; it must be at least 1")
     config = checkpoints.read_config(run_dir, VoiceTrainingConfig)
-    info = records.read_dataset_info(data_dir, kind="voice")
+    info = dataset_info.read(data_dir, kind="voice")
     decoder = decoder_bundle.load(pathlib.Path(run_dir) / DECODER_DIR)
     training.check_same_recognizer(info, decoder.recognizer, data_dir, run_dir)
     encoder = voice_encoder.build_voice_encoder(

@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 
 from speech2face.config import NormalizerConfig
-from speech2face.records import FeatureStatistics
+from speech2face.dataset_info import FeatureStatistics
 
 
 @dataclasses.dataclass(frozen=True)

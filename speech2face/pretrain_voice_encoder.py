@@ -14,7 +14,8 @@ import dataclasses
 import os
 
 from speech2face import flag_config
-from speech2face.config import PretrainingConfig, required
+from speech2face.config import PretrainingConfig
+from speech2face.config_fields import required
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,16 +15,16 @@ from keras import ops
 
 from speech2face import (
     checkpoints,
+    dataset_info,
     distribution,
     input_pipeline,
-    records,
     training,
     transfer,
     validation,
 )
 from speech2face.config import PretrainingConfig
+from speech2face.dataset_info import DatasetInfo
 from speech2face.models import speaker_embedding, voice_encoder
-from speech2face.records import DatasetInfo
 from speech2face.trainer import Batch, Trainer, build_optimizer
 
 
@@ -43,7 +43,7 @@ def pretrain_voice_encoder(
 
 
 def _pretrain(config, data_dir, run_dir) -> int:
-    info = records.read_dataset_info(data_dir, kind="voice")
+    info = dataset_info.read(data_dir, kind="voice")
     n_steps = input_pipeline.n_iterations(info, config.loop)
     training.set_seed(config.loop)
     trainer = DistillationTrainer(config)

@@ -9,7 +9,7 @@ import dataclasses
 from typing import Tuple
 
 from speech2face import flag_config
-from speech2face.config import option, required
+from speech2face.config_fields import option, required
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ import tqdm
 from PIL import Image
 
 from speech2face import (
-    config,
+    config_fields,
     faces,
     files,
     image_files,
@@ -278,7 +278,7 @@ def _as_json(ranking: Ranking) -> dict:
 
 def _encoder_checksum(model: Speech2Face) -> str:
     """A sha256 of how the voice encoder is built and of its weights."""
-    digest = hashlib.sha256(config.to_json(model.config).encode())
+    digest = hashlib.sha256(config_fields.to_json(model.config).encode())
     for array in model.encoder.get_weights():
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

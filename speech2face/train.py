@@ -10,7 +10,8 @@ import dataclasses
 import os
 
 from speech2face import flag_config
-from speech2face.config import VoiceTrainingConfig, option, required
+from speech2face.config import VoiceTrainingConfig
+from speech2face.config_fields import option, required
 
 
 @dataclasses.dataclass(frozen=True)

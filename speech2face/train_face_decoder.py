@@ -11,7 +11,8 @@ import dataclasses
 import os
 
 from speech2face import flag_config
-from speech2face.config import DecoderTrainingConfig, option, required
+from speech2face.config import DecoderTrainingConfig
+from speech2face.config_fields import option, required
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,7 @@ from absl import logging
 
 from speech2face import (
     checkpoints,
+    dataset_info,
     decoder_bundle,
     distribution,
     frozen_embeddings,
@@ -26,13 +27,13 @@ from speech2face import (
     validation,
 )
 from speech2face.config import DecoderTrainingConfig, LoopConfig, VoiceTrainingConfig
+from speech2face.dataset_info import DatasetInfo
 from speech2face.decoder_bundle import DECODER_DIR, DecoderBundle
 from speech2face.decoder_trainer import DecoderTrainer
 from speech2face.input_pipeline import ParseFn
 from speech2face.models import face_decoder
 from speech2face.normalizer import FeatureNormalizer
 from speech2face.precision import dtype_policy
-from speech2face.records import DatasetInfo
 from speech2face.trainer import Trainer
 from speech2face.voice_trainer import VoiceTrainer
 
@@ -74,7 +75,7 @@ def voice_job(
     init_dir: str = "",
 ) -> Job:
     """Reads and builds what `train_voice_encoder` needs; raises as it does."""
-    info = records.read_dataset_info(data_dir, kind="voice")
+    info = dataset_info.read(data_dir, kind="voice")
     decoder = decoder_bundle.load(decoder_dir)
     check_same_recognizer(info, decoder.recognizer, data_dir, decoder_dir)
     n_steps = input_pipeline.n_iterations(info, config.loop)
@@ -137,7 +138,7 @@ def decoder_job(
     config: DecoderTrainingConfig, data_dir: os.PathLike, vgg_face_weights: str = ""
 ) -> Job:
     """Reads and builds what `train_face_decoder` needs; raises as it does."""
-    info = records.read_dataset_info(data_dir, kind="face")
+    info = dataset_info.read(data_dir, kind="face")
     recognizer = recognizers.load_recognizer(info.recognizer.name, vgg_face_weights)
     if recognizer.checksum != info.recognizer.checksum:
         raise ValueError(
@@ -215,7 +216,7 @@ def _finished_decoder(job, config, head) -> DecoderBundle:
 
 def exit_status(step: int, data_dir: os.PathLike, loop: LoopConfig) -> int:
     """Exit status of a training that reached `step`: 0 at its end, else `STOPPED`."""
-    info = records.read_dataset_info(data_dir)
+    info = dataset_info.read(data_dir)
     return 0 if step >= input_pipeline.n_iterations(info, loop) else STOPPED
 
 

@@ -21,9 +21,9 @@ from speech2face.config import (
     LoopConfig,
     VoiceTrainingConfig,
 )
+from speech2face.dataset_info import DatasetInfo
 from speech2face.decoder_bundle import DecoderBundle
 from speech2face.decoder_trainer import DecoderTrainer
-from speech2face.records import DatasetInfo
 from speech2face.voice_trainer import VoiceTrainer
 
 N_PICTURED = 6

@@ -17,7 +17,7 @@ import time
 import keras
 import tensorflow as tf
 
-from speech2face import distribution, input_pipeline, records, training
+from speech2face import dataset_info, distribution, input_pipeline, training
 from speech2face.config import AudioConfig, AugmentConfig, LoopConfig, OptimizerConfig
 from speech2face.trainer import Trainer, build_optimizer
 
@@ -60,7 +60,7 @@ class SmallTrainer(Trainer):
 def train(data_dir, run_dir, loop=LOOP):
     """Trains up to the end of `loop`; returns the iteration reached."""
     with distribution.scope(loop.strategy):
-        info = records.read_dataset_info(data_dir)
+        info = dataset_info.read(data_dir)
         keras.utils.set_random_seed(loop.seed)
         trainer = SmallTrainer(loop, info.recognizer.feature_dim)
         parse = input_pipeline.voice_parser(

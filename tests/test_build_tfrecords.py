@@ -19,6 +19,7 @@ from data_prep import face_jobs, jobs, media, sample_dataset, work_folder
 from data_prep.options import FaceOptions, FilterOptions, JobOptions, VoiceOptions
 from speech2face import (
     audio,
+    dataset_info,
     faces,
     files,
     image_files,
@@ -130,7 +131,7 @@ def built(sample, bad_clips, tmp_path_factory):
 
 
 def examples_of(output_dir, iterate=records.iterate_voice_examples):
-    info = records.read_dataset_info(output_dir)
+    info = dataset_info.read(output_dir)
     return {e.clip_id: e for split in info.splits for e in iterate(output_dir, split)}
 
 
@@ -181,7 +182,7 @@ def test_bad_clips_are_counted_with_their_reasons(bad_clips, built):
 
 def test_dataset_info(built):
     options, report = built
-    info = records.read_dataset_info(options.output_dir, "voice")
+    info = dataset_info.read(options.output_dir, "voice")
     for split, counts in report["splits"].items():
         n_records = sum(s.n_examples for s in info.splits.get(split, []))
         assert n_records == counts["records"]
@@ -293,9 +294,9 @@ def test_features_of_vgg_face(name, sample, tmp_path):
         vgg_face_weights=weights,
     )
     jobs.build_voice_records(options, VOICE)
-    info = records.read_dataset_info(options.output_dir)
+    info = dataset_info.read(options.output_dir)
     checksum = vgg_face_file.read_info(weights).checksum
-    assert info.recognizer == records.RecognizerInfo(name, 24, checksum)
+    assert info.recognizer == dataset_info.RecognizerInfo(name, 24, checksum)
     model = vgg_face.load_vgg_face(weights)
     for example in examples_of(options.output_dir).values():
         crop = files.decode_image(example.face_jpeg).astype(np.float32)
@@ -368,7 +369,7 @@ def test_face_records(sample, built_faces):
     found = examples_of(options.output_dir, records.iterate_face_examples)
     rows = (sample / "faces.csv").read_text().splitlines()[1:]
     assert report["rejected"] == 0 and len(found) == len(rows) + 2
-    info = records.read_dataset_info(options.output_dir, "face")
+    info = dataset_info.read(options.output_dir, "face")
     train = list(records.iterate_face_examples(options.output_dir, "train"))
     train = [e for e in train if not e.clip_id.startswith("morph")]
     mean = np.mean([e.landmarks for e in train], axis=0)

@@ -11,7 +11,7 @@ from absl import flags
 
 from data_prep.options import JobOptions
 from speech2face import config as config_lib
-from speech2face import flag_config
+from speech2face import config_fields, flag_config
 from speech2face.config import (
     DecoderTrainingConfig,
     PretrainingConfig,
@@ -138,7 +138,7 @@ def test_637_500_iterations_of_the_papers_training_set():
 
 @pytest.mark.parametrize("training", TRAININGS)
 def test_options_are_frozen_explained_and_named_once(training):
-    fields = config_lib.flat_fields(training)
+    fields = config_fields.flat_fields(training)
     names = [field.name for field in fields]
     assert len(names) == len(set(names))
     for field in fields:
@@ -166,16 +166,16 @@ def test_every_option_of_every_command_is_read_somewhere():
 @pytest.mark.parametrize("training", TRAININGS)
 def test_json_round_trip(training):
     config = training()
-    text = config_lib.to_json(config)
-    assert config_lib.from_json(training, text) == config
+    text = config_fields.to_json(config)
+    assert config_fields.from_json(training, text) == config
     changed = dataclasses.replace(config, loop=config_lib.LoopConfig(batch_size=3))
-    assert config_lib.from_json(training, config_lib.to_json(changed)) == changed
+    assert config_fields.from_json(training, config_fields.to_json(changed)) == changed
 
 
 def test_json_keeps_tuples():
     config = DecoderTrainingConfig()
-    text = config_lib.to_json(config)
-    loaded = config_lib.from_json(DecoderTrainingConfig, text)
+    text = config_fields.to_json(config)
+    loaded = config_fields.from_json(DecoderTrainingConfig, text)
     assert loaded.face_decoder.texture_channels == (256, 128, 64, 32, 32)
 
 
@@ -190,11 +190,11 @@ def test_json_keeps_tuples():
 )
 def test_json_of_something_else_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
-        config_lib.from_json(VoiceTrainingConfig, text)
+        config_fields.from_json(VoiceTrainingConfig, text)
 
 
 def test_missing_json_fields_take_their_defaults():
-    config = config_lib.from_json(VoiceTrainingConfig, '{"loop": {"batch_size": 3}}')
+    config = config_fields.from_json(VoiceTrainingConfig, '{"loop": {"batch_size": 3}}')
     assert config.loop.batch_size == 3
     assert config.loop.epochs == 3.0
 
@@ -206,8 +206,8 @@ def test_diff_names_what_changed():
         loop=dataclasses.replace(old.loop, batch_size=16),
         loss=dataclasses.replace(old.loss, lambda2=1.0),
     )
-    assert config_lib.diff(old, new) == "lambda2 200.0 -> 1.0, batch_size 8 -> 16"
-    assert config_lib.diff(old, old) is None
+    assert config_fields.diff(old, new) == "lambda2 200.0 -> 1.0, batch_size 8 -> 16"
+    assert config_fields.diff(old, old) is None
 
 
 # Flags
@@ -239,12 +239,12 @@ def test_flags_of_every_type_are_read_back():
 
 @pytest.mark.parametrize("training", TRAININGS)
 def test_each_option_is_a_flag_that_changes_that_option_alone(training):
-    for field in config_lib.flat_fields(training):
+    for field in config_fields.flat_fields(training):
         if field.type in (int, float):
             value = field.type(field.default + 1)
             config = parse(training, f"--{field.name}={value}")
             expected = f"{field.name} {field.default!r} -> {value!r}"
-            assert config_lib.diff(training(), config) == expected
+            assert config_fields.diff(training(), config) == expected
 
 
 def test_a_flag_file_sets_flags(tmp_path):
@@ -291,7 +291,7 @@ def accepts(training, flag_file):
 COMMAND = '''
 import dataclasses
 from speech2face import flag_config
-from speech2face.config import option
+from speech2face.config_fields import option
 
 
 @dataclasses.dataclass(frozen=True)

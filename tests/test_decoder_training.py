@@ -9,6 +9,7 @@ import tensorflow as tf
 from test_records import face_example
 
 from speech2face import (
+    dataset_info,
     decoder_bundle,
     recognizers,
     records,
@@ -57,15 +58,17 @@ def data_dir(vgg_file, tmp_path_factory):
         dataclasses.replace(e, face_feature=f) for e, f in zip(examples, features)
     ]
     serialized = list(map(records.encode_face_example, examples))
-    info = records.DatasetInfo(
+    info = dataset_info.DatasetInfo(
         kind="face",
-        recognizer=records.RecognizerInfo("vgg_face", FEATURE_DIM, recognizer.checksum),
+        recognizer=dataset_info.RecognizerInfo(
+            "vgg_face", FEATURE_DIM, recognizer.checksum
+        ),
         config={},
         splits={"train": records.write_shards(folder, "train", serialized, 1)},
-        feature_statistics=records.FeatureStatistics.measure(features),
+        feature_statistics=dataset_info.FeatureStatistics.measure(features),
         mean_landmarks=np.mean([e.landmarks for e in examples], axis=0).tolist(),
     )
-    records.write_dataset_info(folder, info)
+    dataset_info.write(folder, info)
     return folder
 
 

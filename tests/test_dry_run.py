@@ -1,5 +1,6 @@
 """The dry run: what it promises is what the training then takes; it leaves no trace."""
 
+import dataclasses
 import types
 
 import keras
@@ -11,6 +12,7 @@ from test_training import folders, make_decoder, tiny_config, train  # noqa: F40
 
 from speech2face import (
     checkpoints,
+    dataset_info,
     dry_run,
     environment,
     records,
@@ -89,9 +91,7 @@ def test_a_first_batch_that_cannot_be_learned_from(folders, tmp_path):  # noqa: 
     shards = {
         "train": records.write_shards(tmp_path / "voices", "train", serialized, 1)
     }
-    records.write_dataset_info(
-        tmp_path / "voices", records.dataclasses.replace(info, splits=shards)
-    )
+    dataset_info.write(tmp_path / "voices", dataclasses.replace(info, splits=shards))
     with pytest.raises(ValueError, match="first example is not finite: .*total nan"):
         dry_run.voice_training(
             tiny_config(),
@@ -163,8 +163,8 @@ def test_newest_step(tmp_path):
 
 def test_decoder_is_checked_against_the_data(folders, tmp_path):  # noqa: F811
     decoder = make_decoder()
-    other = records.RecognizerInfo("vgg_face", DIM, "1" * 64)
-    records.dataclasses.replace(decoder, recognizer=other).save(tmp_path / "decoder")
+    other = dataset_info.RecognizerInfo("vgg_face", DIM, "1" * 64)
+    dataclasses.replace(decoder, recognizer=other).save(tmp_path / "decoder")
     with pytest.raises(ValueError, match="features of dlib .* of vgg_face"):
         dry_run.voice_training(
             tiny_config(), folders / "voices", tmp_path / "decoder", tmp_path / "run"

@@ -5,7 +5,12 @@ import pytest
 from test_records import write_voice_dataset
 from test_training import final_values, make_decoder
 
-from speech2face import frozen_embeddings, input_pipeline, records, training
+from speech2face import (
+    dataset_info,
+    frozen_embeddings,
+    input_pipeline,
+    training,
+)
 from speech2face.config import (
     AudioConfig,
     AugmentConfig,
@@ -67,7 +72,7 @@ def test_training_is_the_same_as_with_waveforms(config, folders, monkeypatch):
 def test_each_clip_has_its_own_embedding(folders):
     embed = speaker_embedding.build_embedding(("resemblyzer",))
     data_dir = folders / "voices"
-    info = records.read_dataset_info(data_dir)
+    info = dataset_info.read(data_dir)
     parse = input_pipeline.voice_parser(info, CONFIG.audio, CONFIG.augment, seed=0)
     cached = frozen_embeddings.embedding_parser(data_dir, info, "train", parse, embed)
     arguments = (data_dir, info, CONFIG.loop)

@@ -22,7 +22,7 @@ from PIL import Image
 from data_prep import avspeech, jobs, layouts, media
 from data_prep.options import JobOptions, VoiceOptions
 from experiments.benchmarks import scenes
-from speech2face import image_files, records
+from speech2face import dataset_info, image_files, records
 
 HANGS_AFTER_SECS = 120
 
@@ -135,7 +135,7 @@ def test_no_good_clip_is_lost_among_bad_ones(good_clips, tmp_path, n_cases):
     )
     with no_hang():
         report = jobs.build_voice_records(options, VoiceOptions())
-    info = records.read_dataset_info(options.output_dir)
+    info = dataset_info.read(options.output_dir)
     kept = {
         example.clip_id
         for split in info.splits

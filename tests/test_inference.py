@@ -252,13 +252,13 @@ def test_evaluation_is_what_a_loop_over_the_clips_gives(model, tmp_path):
 
 
 def test_features_of_another_recognizer_are_not_evaluated(model, tmp_path):
-    from speech2face import records
+    from speech2face import dataset_info
 
     _, info = write_voice_dataset(tmp_path)
-    other = records.dataclasses.replace(
-        info, recognizer=records.RecognizerInfo("vgg_face", DIM, "3" * 64)
+    other = dataclasses.replace(
+        info, recognizer=dataset_info.RecognizerInfo("vgg_face", DIM, "3" * 64)
     )
-    records.write_dataset_info(tmp_path, other)
+    dataset_info.write(tmp_path, other)
     with pytest.raises(ValueError, match="features of vgg_face .* of dlib"):
         evaluation.predict(model, tmp_path, "train")
 

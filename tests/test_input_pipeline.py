@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_records import write_voice_dataset
 
-from speech2face import input_pipeline, records
+from speech2face import dataset_info, input_pipeline, records
 from speech2face.config import AudioConfig, AugmentConfig, LoopConfig
 
 N, N_SHARDS = 37, 5
@@ -17,7 +17,7 @@ N, N_SHARDS = 37, 5
 def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("voice")
     write_voice_dataset(folder, n=N, n_shards=N_SHARDS, splits=("train", "val"))
-    return folder, records.read_dataset_info(folder)
+    return folder, dataset_info.read(folder)
 
 
 def batches(
@@ -110,7 +110,7 @@ def test_flac_records_give_the_same_batches(tmp_path):
     streams = []
     for encoding in ("pcm", "flac"):
         folder = tmp_path / encoding
-        info = records.read_dataset_info(folder)
+        info = dataset_info.read(folder)
         parse = input_pipeline.voice_parser(info, AudioConfig(), AugmentConfig(), 0)
         stream = input_pipeline.evaluation_batches(folder, info, "train", 10, parse)
         streams.append(next(iter(stream))["waveform"].numpy())
@@ -140,12 +140,12 @@ def test_too_few_examples_for_one_batch_is_an_error(dataset):
 
 
 def test_paper_schedule_is_637500_iterations():
-    shard = records.ShardInfo("train-00000-of-00001.tfrecord", 1_700_000, "")
-    info = records.DatasetInfo(
+    shard = dataset_info.ShardInfo("train-00000-of-00001.tfrecord", 1_700_000, "")
+    info = dataset_info.DatasetInfo(
         "voice",
-        records.RecognizerInfo("vgg_face", 4096, ""),
+        dataset_info.RecognizerInfo("vgg_face", 4096, ""),
         {},
         {"train": [shard]},
-        records.FeatureStatistics((0.0,), 1.0, 1.0),
+        dataset_info.FeatureStatistics((0.0,), 1.0, 1.0),
     )
     assert input_pipeline.n_iterations(info, LoopConfig()) == 637_500

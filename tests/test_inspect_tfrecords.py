@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from data_prep import inspection
-from speech2face import files, image_files, records
+from speech2face import dataset_info, files, image_files, records
 
-RECOGNIZER = records.RecognizerInfo("dlib", 4, "0" * 64)
+RECOGNIZER = dataset_info.RecognizerInfo("dlib", 4, "0" * 64)
 CROP = np.random.default_rng(0).integers(0, 255, [224, 224, 3], dtype=np.uint8)
 
 
@@ -53,14 +53,14 @@ def write(folder, kind, **splits):
         content = [encode(example) for example in examples]
         shards[split] = records.write_shards(folder, split, content, 1)
         features += [e.face_feature for e in examples if len(e.face_feature) == 4]
-    info = records.DatasetInfo(
+    info = dataset_info.DatasetInfo(
         kind=kind,
         recognizer=RECOGNIZER,
         config={},
         splits=shards,
-        feature_statistics=records.FeatureStatistics.measure(np.array(features)),
+        feature_statistics=dataset_info.FeatureStatistics.measure(np.array(features)),
     )
-    records.write_dataset_info(folder, info)
+    dataset_info.write(folder, info)
     return str(folder)
 
 

@@ -11,7 +11,13 @@ from test_config import parse
 from test_records import DIM, write_voice_dataset
 from test_training import make_decoder, tiny_config
 
-from speech2face import calibrate_loss, loss_calibration, records, training
+from speech2face import (
+    calibrate_loss,
+    dataset_info,
+    loss_calibration,
+    records,
+    training,
+)
 from speech2face.config import LossConfig, VoiceTrainingConfig
 from speech2face.inference import Speech2Face
 from speech2face.loss_calibration import REDUCTIONS, TERMS
@@ -207,9 +213,9 @@ def test_wrong_input_is_refused(folders, tmp_path):
 
 def test_the_data_of_another_recognizer_is_refused(folders, tmp_path):
     _, info = write_voice_dataset(tmp_path, n=8, n_shards=1)
-    other = records.RecognizerInfo("vgg_face", DIM, "1" * 64)
+    other = dataset_info.RecognizerInfo("vgg_face", DIM, "1" * 64)
     info = dataclasses.replace(info, recognizer=other)
-    records.write_dataset_info(tmp_path, info)
+    dataset_info.write(tmp_path, info)
     with pytest.raises(ValueError, match="features of vgg_face"):
         loss_calibration.calibrate(folders / "run", tmp_path)
 

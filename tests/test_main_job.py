@@ -13,7 +13,7 @@ from PIL import Image
 
 from data_prep import face_jobs, jobs, sample_dataset
 from data_prep.options import FaceOptions, FilterOptions, JobOptions, VoiceOptions
-from speech2face import evaluation, reconstruction, records, training
+from speech2face import dataset_info, evaluation, reconstruction, training
 from speech2face.config import (
     AudioConfig,
     DecoderLossConfig,
@@ -58,10 +58,10 @@ def run_job(root, media_dir, clips_csv, faces_csv, recordings):
         VOICE, root / "voices", root / "decoder_run/decoder", root / "run"
     )
     model = Speech2Face.load(root / "run")
-    split = next(iter(records.read_dataset_info(root / "voices").splits))
+    split = next(iter(dataset_info.read(root / "voices").splits))
     metrics = evaluation.evaluate(model, root / "voices", split, root / "evaluation")
     reconstruction.reconstruct(model, recordings, root / "out")
-    assert metrics["n"] == records.read_dataset_info(root / "voices").n_examples(split)
+    assert metrics["n"] == dataset_info.read(root / "voices").n_examples(split)
     for recording in json.loads((root / "out/results.json").read_text()):
         picture = np.asarray(Image.open(root / "out" / recording["image"]))
         assert np.ptp(picture[:224], axis=(0, 1)).max() > 0, "not one colour"

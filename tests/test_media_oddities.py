@@ -13,7 +13,7 @@ from PIL import Image
 from data_prep import jobs
 from data_prep.options import JobOptions, LayoutOptions, VoiceOptions
 from experiments.benchmarks import scenes
-from speech2face import files, records
+from speech2face import dataset_info, files, records
 
 SIZE = (240, 320)
 SECS = 1.6
@@ -35,7 +35,7 @@ def clip(face, tmp_path_factory):
 def build(job, layout=None):
     """The records by clip id, and the reasons of the rejected clips."""
     report = jobs.build_voice_records(job, VoiceOptions(), layout or LayoutOptions())
-    info = records.read_dataset_info(job.output_dir)
+    info = dataset_info.read(job.output_dir)
     examples = {
         example.clip_id: example
         for split in info.splits

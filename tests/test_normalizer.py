@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from speech2face.config import NormalizerConfig
+from speech2face.dataset_info import FeatureStatistics
 from speech2face.normalizer import FeatureNormalizer
-from speech2face.records import FeatureStatistics
 
 
 def raw_features():

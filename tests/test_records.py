@@ -12,7 +12,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speech2face import files, records
+from speech2face import dataset_info, files, records
 
 DIM = 8
 
@@ -47,18 +47,18 @@ def face_example(index=0):
 def write_voice_dataset(folder, n=10, n_shards=3, encoding="pcm", splits=("train",)):
     examples = [voice_example(index) for index in range(n)]
     serialized = [records.encode_voice_example(e, encoding) for e in examples]
-    info = records.DatasetInfo(
+    info = dataset_info.DatasetInfo(
         kind="voice",
-        recognizer=records.RecognizerInfo("dlib", DIM, "0" * 64),
+        recognizer=dataset_info.RecognizerInfo("dlib", DIM, "0" * 64),
         config={"audio_encoding": encoding},
         splits={
             s: records.write_shards(folder, s, serialized, n_shards) for s in splits
         },
-        feature_statistics=records.FeatureStatistics.measure(
+        feature_statistics=dataset_info.FeatureStatistics.measure(
             np.stack([e.face_feature for e in examples])
         ),
     )
-    records.write_dataset_info(folder, info)
+    dataset_info.write(folder, info)
     return examples, info
 
 
@@ -110,7 +110,7 @@ def test_parsing_in_the_graph_gives_the_same_values():
 
 def test_a_dataset_is_read_back_in_order(tmp_path):
     examples, info = write_voice_dataset(tmp_path)
-    assert records.read_dataset_info(tmp_path) == info
+    assert dataset_info.read(tmp_path) == info
     assert [s.name for s in info.shards("train")] == [
         f"train-0000{i}-of-00003.tfrecord" for i in range(3)
     ]
@@ -165,18 +165,18 @@ def test_a_shard_cut_between_records_is_noticed(tmp_path):
 
 def test_missing_and_foreign_datasets_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="is no data set"):
-        records.read_dataset_info(tmp_path)
+        dataset_info.read(tmp_path)
     _, info = write_voice_dataset(tmp_path)
     with pytest.raises(ValueError, match="holds voice records, expected face"):
-        records.read_dataset_info(tmp_path, kind="face")
+        dataset_info.read(tmp_path, kind="face")
     with pytest.raises(ValueError, match="no split 'test'"):
         info.shards("test")
     (tmp_path / info.shards("train")[0].name).unlink()
     with pytest.raises(FileNotFoundError, match="shard .* is missing"):
-        records.read_dataset_info(tmp_path)
+        dataset_info.read(tmp_path)
     (tmp_path / "dataset.json").write_text("{}")
     with pytest.raises(ValueError, match="is damaged"):
-        records.read_dataset_info(tmp_path)
+        dataset_info.read(tmp_path)
 
 
 def test_a_record_of_another_schema_is_refused():

@@ -16,8 +16,7 @@ from test_training import make_decoder, tiny_config
 from tiny_material import shared_material
 
 from experiments import common, run_comparison
-from speech2face import config as config_lib
-from speech2face import files, flag_config, voice_trainer
+from speech2face import config_fields, files, flag_config, voice_trainer
 from speech2face.config import LossConfig, VoiceEncoderConfig, VoiceTrainingConfig
 
 LOG = [
@@ -33,7 +32,7 @@ LOG = [
 def write_run(folder, config=None, log=LOG):
     """A bundle with a log is what a run folder is for the experiments."""
     make_model().save(folder)
-    (folder / "config.json").write_text(config_lib.to_json(config or tiny_config()))
+    (folder / "config.json").write_text(config_fields.to_json(config or tiny_config()))
     (folder / "summaries").mkdir()
     lines = [json.dumps({"kind": k, "step": s, "total": t}) for k, s, t in log]
     (folder / "summaries/log.jsonl").write_text("\n".join(lines) + "\n")

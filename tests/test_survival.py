@@ -21,7 +21,7 @@ from test_input_pipeline import batches, clip_ids
 from test_records import DIM, write_voice_dataset
 from test_training import final_values
 
-from speech2face import checkpoints, input_pipeline, records, summaries
+from speech2face import checkpoints, dataset_info, input_pipeline, records, summaries
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +140,7 @@ def test_a_loss_that_is_not_finite_names_its_clips_and_keeps_their_batch(tmp_pat
     info = dataclasses.replace(
         info, splits={"train": records.write_shards(voices, "train", serialized, 1)}
     )
-    records.write_dataset_info(voices, info)
+    dataset_info.write(voices, info)
     loop = dataclasses.replace(
         small_training.LOOP, save_every=2, steps_per_call=4, epochs=3.0
     )
@@ -155,7 +155,7 @@ def test_a_loss_that_is_not_finite_names_its_clips_and_keeps_their_batch(tmp_pat
 
 
 def damage_shard(folder, shard, after_records):
-    info = records.read_dataset_info(folder)
+    info = dataset_info.read(folder)
     path = folder / info.shards("train")[shard].name
     content = bytearray(path.read_bytes())
     size = len(content) // info.shards("train")[shard].n_examples
@@ -166,7 +166,7 @@ def damage_shard(folder, shard, after_records):
 
 def test_skipping_damage_moves_no_other_example(tmp_path):
     write_voice_dataset(tmp_path / "voices", n=20, n_shards=4)
-    info = records.read_dataset_info(tmp_path / "voices")
+    info = dataset_info.read(tmp_path / "voices")
     whole = clip_ids(batches((tmp_path / "voices", info)))
     paths = {
         str(damage_shard(tmp_path / "voices", 1, 2)): 3,  # of 5 records

@@ -16,6 +16,7 @@ from test_records import DIM, face_example, write_voice_dataset
 
 from speech2face import (
     checkpoints,
+    dataset_info,
     decoder_bundle,
     input_pipeline,
     records,
@@ -74,7 +75,7 @@ def make_decoder():
         ),
         mean_landmarks=mean_landmarks,
         mean_feature=np.zeros(DIM, np.float32),
-        recognizer=records.RecognizerInfo("dlib", DIM, "0" * 64),
+        recognizer=dataset_info.RecognizerInfo("dlib", DIM, "0" * 64),
     )
 
 
@@ -261,7 +262,7 @@ def test_a_run_folder_left_before_its_config_is_begun_again(folders, tmp_path):
 def test_features_of_another_recognizer_are_refused(folders, tmp_path):
     decoder = make_decoder()
     decoder = decoder_bundle.dataclasses.replace(
-        decoder, recognizer=records.RecognizerInfo("vgg_face", DIM, "1" * 64)
+        decoder, recognizer=dataset_info.RecognizerInfo("vgg_face", DIM, "1" * 64)
     )
     decoder.save(tmp_path / "decoder")
     with pytest.raises(ValueError, match="features of dlib .* of vgg_face"):
@@ -376,15 +377,15 @@ def test_train_face_decoder_writes_a_decoder_with_prototypes(tmp_path, monkeypat
         for split, part in (("train", examples[:4]), ("val", examples[4:]))
     }
     raw = np.stack([example.face_feature for example in examples[:4]])
-    info = records.DatasetInfo(
+    info = dataset_info.DatasetInfo(
         kind="face",
-        recognizer=records.RecognizerInfo("dlib", DIM, "2" * 64),
+        recognizer=dataset_info.RecognizerInfo("dlib", DIM, "2" * 64),
         config={},
         splits=shards,
-        feature_statistics=records.FeatureStatistics.measure(raw),
+        feature_statistics=dataset_info.FeatureStatistics.measure(raw),
         mean_landmarks=np.mean([e.landmarks for e in examples], 0).tolist(),
     )
-    records.write_dataset_info(tmp_path / "faces", info)
+    dataset_info.write(tmp_path / "faces", info)
     config = DecoderTrainingConfig(
         face_decoder=TINY_DECODER,
         normalizer=NormalizerConfig(center_features=True, feature_norm=1.0),
@@ -454,6 +455,6 @@ def test_checkpoints_are_kept_by_count_and_by_age(tmp_path):
 
 def test_run_json_names_what_decides_the_result(whole_run, folders):
     run = json.loads((whole_run / "run.json").read_text())
-    info = records.read_dataset_info(folders / "voices")
+    info = dataset_info.read(folders / "voices")
     assert run["must_match"]["data_set"] == info.checksum
     assert run["starts"][0]["versions"]["tensorflow"] == tf.__version__

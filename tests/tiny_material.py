@@ -11,7 +11,7 @@ from test_records import DIM, voice_example
 
 from experiments.material import Material
 from experiments.options import Inputs
-from speech2face import files, records
+from speech2face import dataset_info, files, records
 
 N_CLIPS = 8
 
@@ -37,14 +37,14 @@ def write_dataset(folder, n=N_CLIPS, splits=("train", "test")):
     examples = [labelled_example(index) for index in range(n)]
     serialized = [records.encode_voice_example(e) for e in examples]
     features = np.stack([e.face_feature for e in examples])
-    info = records.DatasetInfo(
+    info = dataset_info.DatasetInfo(
         kind="voice",
-        recognizer=records.RecognizerInfo("dlib", DIM, "0" * 64),
+        recognizer=dataset_info.RecognizerInfo("dlib", DIM, "0" * 64),
         config={"audio_encoding": "pcm"},
         splits={s: records.write_shards(folder, s, serialized, 2) for s in splits},
-        feature_statistics=records.FeatureStatistics.measure(features),
+        feature_statistics=dataset_info.FeatureStatistics.measure(features),
     )
-    records.write_dataset_info(folder, info)
+    dataset_info.write(folder, info)
     return examples
 
 

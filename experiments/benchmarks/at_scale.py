@@ -14,7 +14,7 @@ import pathlib
 from typing import Dict, List, Tuple
 
 from speech2face import flag_config
-from speech2face.config import option, required
+from speech2face.config_fields import option, required
 
 N_CORES = 16
 SECS_A_DAY = 86_400
@@ -53,10 +53,10 @@ def measure(data_dir: str) -> Cost:
     Raises:
       FileNotFoundError, ValueError: it is none, or has no report.
     """
-    from speech2face import records
+    from speech2face import dataset_info
 
     folder = pathlib.Path(data_dir)
-    info = records.read_dataset_info(folder, kind="voice")
+    info = dataset_info.read(folder, kind="voice")
     shards = [shard for split in info.splits for shard in info.shards(split)]
     n_bytes = sum((folder / shard.name).stat().st_size for shard in shards)
     report = json.loads((folder / "report.json").read_text())

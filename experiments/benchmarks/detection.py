@@ -17,7 +17,7 @@ import typing
 from typing import Callable, Iterator, List, Optional, Tuple
 
 from speech2face import flag_config
-from speech2face.config import option
+from speech2face.config_fields import option
 
 if typing.TYPE_CHECKING:  # --help is quick
     import numpy as np

@@ -23,7 +23,7 @@ from typing import Any, Dict, List, Tuple
 
 from experiments.benchmarks import material, timing, training_step
 from speech2face import flag_config
-from speech2face.config import option
+from speech2face.config_fields import option
 
 _AUGMENTED: Dict[str, Dict[str, Any]] = {
     "as they are": {},

@@ -4,8 +4,9 @@ import pathlib
 from typing import TYPE_CHECKING, List
 
 if TYPE_CHECKING:  # --help is quick
+    from speech2face.dataset_info import DatasetInfo
     from speech2face.decoder_bundle import DecoderBundle
-    from speech2face.records import DatasetInfo, VoiceExample
+    from speech2face.records import VoiceExample
 
 CLIP_SECS = 6
 N_CLASSES = 2622  # of VGG-Face
@@ -17,7 +18,7 @@ def decoder(feature_dim: int) -> "DecoderBundle":
     """A face decoder that has learned nothing, with as many classes as VGG-Face."""
     import numpy as np
 
-    from speech2face import decoder_bundle, records
+    from speech2face import dataset_info, decoder_bundle
     from speech2face.config import FaceDecoderConfig
     from speech2face.models import face_decoder
     from speech2face.normalizer import FeatureNormalizer
@@ -35,7 +36,7 @@ def decoder(feature_dim: int) -> "DecoderBundle":
         head=RecognizerHead(weights, np.zeros(N_CLASSES, np.float32), True),
         mean_landmarks=mean_landmarks,
         mean_feature=np.zeros(feature_dim, np.float32),
-        recognizer=records.RecognizerInfo("vgg_face", feature_dim, "0" * 64),
+        recognizer=dataset_info.RecognizerInfo("vgg_face", feature_dim, "0" * 64),
     )
 
 
@@ -66,17 +67,17 @@ def write_records(
     """Writes `examples` as a data set."""
     import numpy as np
 
-    from speech2face import records
+    from speech2face import dataset_info, records
 
     clips = examples(feature_dim, n)
     serialized = list(map(records.encode_voice_example, clips))
     features = np.stack([clip.face_feature for clip in clips])
-    info = records.DatasetInfo(
+    info = dataset_info.DatasetInfo(
         kind="voice",
-        recognizer=records.RecognizerInfo("vgg_face", feature_dim, "0" * 64),
+        recognizer=dataset_info.RecognizerInfo("vgg_face", feature_dim, "0" * 64),
         config={},
         splits={"train": records.write_shards(folder, "train", serialized, N_SHARDS)},
-        feature_statistics=records.FeatureStatistics.measure(features),
+        feature_statistics=dataset_info.FeatureStatistics.measure(features),
     )
-    records.write_dataset_info(folder, info)
+    dataset_info.write(folder, info)
     return info

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Callable, Iterator, List
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Timing
 from speech2face import flag_config
-from speech2face.config import option
+from speech2face.config_fields import option
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,7 +18,7 @@ from typing import Iterator, Tuple
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Timing
 from speech2face import flag_config
-from speech2face.config import option
+from speech2face.config_fields import option
 
 DIM = 128
 N_QUERIES = 100

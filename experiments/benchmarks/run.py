@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 from speech2face import flag_config
-from speech2face.config import option
+from speech2face.config_fields import option
 
 
 @dataclasses.dataclass(frozen=True)

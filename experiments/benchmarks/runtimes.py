@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Callable, Dict, Iterator, Tuple
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Timing
 from speech2face import flag_config
-from speech2face.config import option
+from speech2face.config_fields import option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,8 +57,8 @@ def paper_model(compact: "Speech2Face") -> "Speech2Face":
     """Returns the paper's networks with random weights."""
     from speech2face import Speech2Face
     from speech2face.config import FaceDecoderConfig, VoiceTrainingConfig
+    from speech2face.dataset_info import RecognizerInfo
     from speech2face.models import face_decoder, voice_encoder
-    from speech2face.records import RecognizerInfo
 
     config = VoiceTrainingConfig()
     encoder = voice_encoder.build_voice_encoder(config.voice_encoder, PAPER_FEATURE_DIM)

@@ -18,7 +18,7 @@ from typing import Iterator
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Timing
 from speech2face import flag_config
-from speech2face.config import option
+from speech2face.config_fields import option
 
 N_COPIES = 64  # times the records are read, for long enough to be timed
 
@@ -71,10 +71,10 @@ def _job_stages(voices: pathlib.Path) -> Iterator[Timing]:
 def _input_pipeline(voices: pathlib.Path) -> Timing:
     import tensorflow as tf
 
-    from speech2face import input_pipeline, records
+    from speech2face import dataset_info, input_pipeline
     from speech2face.config import AudioConfig, AugmentConfig, LoopConfig
 
-    info = records.read_dataset_info(voices, kind="voice")
+    info = dataset_info.read(voices, kind="voice")
     split = max(info.splits, key=info.n_examples)
     shards = info.shards(split) * N_COPIES
     parse = input_pipeline.voice_parser(info, AudioConfig(), AugmentConfig(), seed=0)

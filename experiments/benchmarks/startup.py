@@ -16,7 +16,7 @@ from typing import Iterator, List
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Timing
 from speech2face import flag_config
-from speech2face.config import option
+from speech2face.config_fields import option
 
 PACKAGES = ("speech2face", "data_prep", "experiments")
 _IS_COMMAND = re.compile(

@@ -22,7 +22,8 @@ from typing import Dict, Iterator, Literal
 
 from experiments.benchmarks import material, timing
 from speech2face import flag_config
-from speech2face.config import Precision, option
+from speech2face.config import Precision
+from speech2face.config_fields import option
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Callable, Dict, Iterator
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Timing
 from speech2face import flag_config
-from speech2face.config import option
+from speech2face.config_fields import option
 
 IMAGE_PX = 224
 SMALLER_PX = 192  # is resized to that
