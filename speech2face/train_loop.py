@@ -71,13 +71,7 @@ def run(
     Raises:
       LossNotFinite: the last good checkpoint is kept.
     """
-    checkpointer = Checkpointer(
-        *(run_dir, trainer.model, trainer.optimizer),
-        *(loop.keep_checkpoints, loop.keep_every_hours),
-    )
-    step = checkpointer.restore_latest()
-    if step:
-        logging.info("resuming at iteration %d of %d", step, n_steps)
+    checkpointer, step = _resume(trainer, loop, run_dir)
     if step >= n_steps:
         return step
     recent = _Recent(loop.batch_size)
@@ -111,6 +105,20 @@ def run(
     if step < n_steps:
         logging.warning("stopped and saved at iteration %d of %d", step, n_steps)
     return step
+
+
+def _resume(
+    trainer: Trainer, loop: LoopConfig, run_dir: os.PathLike
+) -> Tuple[Checkpointer, int]:
+    """Restores the newest checkpoint, if there is one; returns its iteration, or 0."""
+    checkpointer = Checkpointer(
+        *(run_dir, trainer.model, trainer.optimizer),
+        *(loop.keep_checkpoints, loop.keep_every_hours),
+    )
+    step = checkpointer.restore_latest()
+    if step:
+        logging.info("resuming at iteration %d", step)
+    return checkpointer, step
 
 
 def _steps_of_call(step: int, n_steps: int, loop: LoopConfig) -> int:

@@ -13,7 +13,7 @@ import keras
 from keras import layers, ops
 
 # oneDNN's half precision normalises so many channels at a time; of other numbers it is
-# 10 to 40 times as slow as float32 (BUILD_NOTES 65).
+# 3 to 40 times as slow as float32 (BUILD_NOTES 65).
 _HALF_PRECISION_CHANNELS = 16
 
 
