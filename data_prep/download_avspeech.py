@@ -1,23 +1,23 @@
-"""Downloads AVSpeech: of each video only the segment, cut to the sample.
+"""Downloads AVSpeech: only the listed segment of each video, cut to the sample.
 
     python -m data_prep.download_avspeech --csv=avspeech_train.csv --output_dir=avspeech
 
-A row of `status.sqlite` says what became of each segment. The same command goes on
-where it was and asks for nothing again whose answer is final; `downloaded.csv` lists
-what there is, in AVSpeech's own form: `--csv=downloaded.csv` gives others the same set.
+`status.sqlite` has a row for each segment: its state and the reason. Kill the job at
+any time; rerun the same command to resume. It requests only what no earlier run has
+settled. `downloaded.csv` lists the complete segments in AVSpeech's own format, so that
+`--csv=downloaded.csv` gives others the same set.
 Then: `python -m data_prep.build_tfrecords --layout=avspeech`.
 """
 
-from data_prep.options import DownloadOptions
-from speech2face import flag_config
+from data_prep.download import job
+from data_prep.download.job import DownloadOptions
+from speech2face.options import run_command
 
 
 def main(options: DownloadOptions) -> None:
-    """Downloads what the flags name, and says what there is."""
-    from data_prep import download_job
-
-    print(download_job.describe(download_job.download(options)))
+    """Downloads the listed segments and prints a summary."""
+    print(job.describe(job.download(options)))
 
 
 if __name__ == "__main__":
-    flag_config.run(main, DownloadOptions)
+    run_command(main, DownloadOptions)

@@ -1,23 +1,55 @@
 """Speech2Face: from a voice to a canonical image of a face (Oh et al., CVPR 2019).
 
-from speech2face import Speech2Face
+    import speech2face
 
-result = Speech2Face.load()(waveform, sample_rate_hz)
+    model = speech2face.load()
+    result = model("voice.wav")
+    result.image.save("face.png")
+
+`StreamingSpeech2Face` does the same for live audio.
 """
 
+import importlib
+import os
+import sys
 import typing
 from typing import Any
 
-if typing.TYPE_CHECKING:
-    from speech2face.inference import Speech2Face
+from speech2face.version import __version__
 
-__all__ = ["Speech2Face"]
+if typing.TYPE_CHECKING:
+    from speech2face.audio.decoding import load_waveform
+    from speech2face.inference.model import Result, Speech2Face, load
+    from speech2face.inference.streaming import StreamingSpeech2Face
+
+__all__ = [
+    "Result",
+    "Speech2Face",
+    "StreamingSpeech2Face",
+    "__version__",
+    "load",
+    "load_waveform",
+]
+
+_MODULE_OF = {
+    "Result": "speech2face.inference.model",
+    "Speech2Face": "speech2face.inference.model",
+    "StreamingSpeech2Face": "speech2face.inference.streaming",
+    "load": "speech2face.inference.model",
+    "load_waveform": "speech2face.audio.decoding",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # Lazily: the commands answer --help without loading TensorFlow.
-    if name == "Speech2Face":
-        from speech2face.inference import Speech2Face
+    # Lazily: importing TensorFlow takes seconds, and `--help` does without it.
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'speech2face' has no attribute {name!r}")
+    if "keras" not in sys.modules:  # it reads this once; another back end cannot work
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+    if "tensorflow" not in sys.modules:  # its banner looks like errors
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)
 
-        return Speech2Face
-    raise AttributeError(f"module 'speech2face' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

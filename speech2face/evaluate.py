@@ -3,38 +3,60 @@
     python -m speech2face.evaluate --data_dir=data/avspeech --split=test \\
         --run_dir=runs/paper --output_dir=results/paper
 
-Without --run_dir it measures the compact model that ships. Writes predictions.npz and
-metrics.json, which `experiments` reads.
+Without --run_dir it measures the compact model that ships. The clips are 5,000 drawn
+by --sample_seed, the gallery of Table 3. Writes predictions.npz and metrics.json.
 """
 
 import dataclasses
 
-from speech2face import flag_config
-from speech2face.config_fields import option, required
+from speech2face.artifacts.run_folder import check_model_folder
+from speech2face.data import dataset_info
+from speech2face.inference.clip_sample import check_size
+from speech2face.options import Options, option, required, run_command
+from speech2face.paper import CLIP_SECS, N_TEST_CLIPS
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluateOptions:
+class EvaluateOptions(Options):
     """What to measure."""
 
-    data_dir: str = required("Voice data set.")
-    output_dir: str = required("Folder for the results.")
+    data_dir: str = required(
+        "Voice data set.",
+        exists="folder",
+        bucket=True,
+    )
+    output_dir: str = required(
+        "Folder for the results.",
+        bucket=True,
+    )
     run_dir: str = option(
-        "", "Run folder or bundle; by default the compact model that ships."
+        "",
+        "Run folder or bundle; by default the compact model that ships.",
+        exists="folder",
+        bucket=True,
     )
     split: str = option("test", "Split to measure.")
     n_examples: int = option(
-        0, "Random clips of a larger split (Tables 2 and 3: 5,000); 0 for all."
+        N_TEST_CLIPS,
+        "Random clips of a larger split (Tables 2 and 3: 5,000); 0 takes all.",
+        minimum=0,
+        maximum=1_000_000_000,
     )
+    sample_seed: int = option(0, "Draws the clips.", minimum=0, maximum=2**31 - 1)
+    allow_large: bool = option(False, "Measure more than 20,000 clips without asking.")
     clip_secs: float = option(
-        6.0, "Seconds of each clip that the model hears (Tables 2 and 3: 3 and 6)."
+        CLIP_SECS,
+        "Seconds of each clip that the model hears (Tables 2 and 3: 3 and 6).",
+        minimum=0.1,
+        maximum=600,
     )
 
 
 def main(options: EvaluateOptions) -> None:
     """Evaluates, and prints the main numbers."""
-    from speech2face import evaluation
-    from speech2face.inference import Speech2Face
+    _check(options)
+    from speech2face.inference import evaluation
+    from speech2face.inference.model import Speech2Face
 
     result = evaluation.evaluate(
         Speech2Face.load(options.run_dir),
@@ -43,6 +65,7 @@ def main(options: EvaluateOptions) -> None:
         options.output_dir,
         options.clip_secs,
         options.n_examples,
+        options.sample_seed,
     )
     retrieval = result["retrieval"]["cos"]
     print(
@@ -54,5 +77,19 @@ def main(options: EvaluateOptions) -> None:
     )
 
 
+def _check(options: EvaluateOptions) -> None:
+    """Raises an error for what can be known before TensorFlow is imported."""
+    info = dataset_info.read(options.data_dir, kind="voice")
+    info.shards(options.split)
+    check_model_folder(options.run_dir)
+    check_size(
+        info.n_examples(options.split),
+        options.n_examples,
+        info.recognizer.feature_dim,
+        is_allowed=options.allow_large,
+        may_ask=True,
+    )
+
+
 if __name__ == "__main__":
-    flag_config.run(main, EvaluateOptions)
+    run_command(main, EvaluateOptions)

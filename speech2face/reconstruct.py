@@ -1,53 +1,76 @@
-"""Shows what the model makes of recordings.
+"""Draws the faces that the model predicts from recordings.
 
     python -m speech2face.reconstruct --audio=a.wav,b.mp3,c.mp4 --output_dir=out
+    python -m speech2face.reconstruct --between=a.wav,b.wav --output_dir=out
 
-Writes one PNG a recording, contact_sheet.png and results.json.
+Writes one PNG per recording, contact_sheet.png and results.json. With --between, also
+between.gif: the way from the face of one voice to that of another.
 """
 
 import dataclasses
-from typing import Tuple
 
-from speech2face import flag_config
-from speech2face.config_fields import option, required
+from speech2face.artifacts.run_folder import check_model_folder
+from speech2face.config import EXAGGERATION, IMAGE_SIZE_HELP, ImageSize
+from speech2face.errors import UserError
+from speech2face.messages import counted
+from speech2face.options import Options, option, required, run_command
 
 
 @dataclasses.dataclass(frozen=True)
-class ReconstructOptions:
+class ReconstructOptions(Options):
     """What to show."""
 
-    audio: Tuple[str, ...] = required(
-        "Recordings, separated by commas: audio or video files."
-    )
     output_dir: str = required("Folder for the pictures.")
+    audio: tuple[str, ...] = option(
+        (), "Recordings, separated by commas: audio or video files.", exists="file"
+    )
+    between: tuple[str, ...] = option(
+        (),
+        "Two recordings, between whose faces an animated picture is drawn.",
+        exists="file",
+    )
     model_dir: str = option(
-        "", "Bundle or run folder; by default the compact model that ships."
+        "",
+        "Bundle or run folder; by default the compact model that ships.",
+        exists="folder",
     )
     exaggeration: float = option(
         0.0,
-        "Amplify by this factor what sets the voice's face apart from the average "
-        "face; 0 shows it as predicted.",
+        "Amplify the difference from the average face by this factor; 0 shows the "
+        "face as predicted.",
+        minimum=EXAGGERATION.minimum,
+        maximum=EXAGGERATION.maximum,
     )
+    image_size: ImageSize = option("224", IMAGE_SIZE_HELP)
     trim_silence: bool = option(
-        False, "Leave out what is no speech, so that it does not average in."
+        False, "Remove pauses first, so that silence does not average into the voice."
     )
 
 
 def main(options: ReconstructOptions) -> None:
     """Reconstructs a face for each recording."""
-    from speech2face import reconstruction
-    from speech2face.inference import Speech2Face
+    if not options.audio and not options.between:
+        raise UserError("give --audio, or two recordings with --between; see --help")
+    if options.between and len(options.between) != 2:
+        raise UserError(
+            f"--between={','.join(options.between)}: expected two recordings, "
+            "separated by a comma"
+        )
+    check_model_folder(options.model_dir)
+    from speech2face.inference import reconstruction
+    from speech2face.inference.model import Speech2Face
 
-    with reconstruction.hurried():
-        reconstruction.reconstruct(
-            Speech2Face.load(options.model_dir),
+    with reconstruction.for_a_single_run(len(options.audio)):
+        results = reconstruction.reconstruct(
+            Speech2Face.load(options.model_dir, int(options.image_size)),
             options.audio,
             options.output_dir,
             options.exaggeration,
             options.trim_silence,
+            options.between,
         )
-    print(f"{len(options.audio)} faces in {options.output_dir}")
+    print(f"{counted(len(results), 'face')} in {options.output_dir}")
 
 
 if __name__ == "__main__":
-    flag_config.run(main, ReconstructOptions)
+    run_command(main, ReconstructOptions)

@@ -3,28 +3,40 @@
     python -m speech2face.train --flagfile=configs/paper.flags \\
         --data_dir=data/avspeech --decoder_dir=runs/decoder --run_dir=runs/paper
 
-Started again with the same flags, it resumes from its newest checkpoint.
+Rerun the same command to resume from the newest checkpoint.
 """
 
 import dataclasses
 import os
 
-from speech2face import flag_config
+from speech2face.artifacts.decoder_files import check_decoder_folder
 from speech2face.config import VoiceTrainingConfig
-from speech2face.config_fields import option, required
+from speech2face.data import dataset_info
+from speech2face.options import Options, option, required, run_command
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainPaths:
-    """Where the parts of a training are, and whether to train at all."""
+class TrainPaths(Options):
+    """Folders of a training, and whether to train at all."""
 
-    data_dir: str = required("Voice data set made by data_prep.build_tfrecords.")
-    decoder_dir: str = required("Face decoder made by speech2face.train_face_decoder.")
-    run_dir: str = required("Run folder to create, or to resume.")
-    init_dir: str = option(
-        "",
-        "Run of speech2face.pretrain_voice_encoder whose weights, but for the last "
-        "layer, start a new run. Not in the paper.",
+    data_dir: str = required(
+        "Voice data set made by data_prep.build_tfrecords.",
+        exists="folder",
+        bucket=True,
+    )
+    decoder_dir: str = required(
+        "Face decoder made by speech2face.train_face_decoder.",
+        exists="folder",
+        bucket=True,
+    )
+    run_dir: str = required(
+        "Run folder to create, or to resume.",
+        bucket=True,
+    )
+    verify_data: bool = option(
+        False,
+        "Read all shards first, and compare them with the checksums in dataset.json; "
+        "their sizes are always compared.",
     )
     dry_run: bool = option(
         False,
@@ -35,16 +47,33 @@ class TrainPaths:
 
 def main(paths: TrainPaths, config: VoiceTrainingConfig) -> int:
     """Trains, resumes a training, or prints its plan; returns the exit status."""
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # faster: BUILD_NOTES 65
-    from speech2face import dry_run, training
+    # TensorFlow reads it once, at import. oneDNN's kernels are faster, and TensorFlow
+    # chooses them by itself on newer CPUs only: docs/decisions/fast-training-layers.md.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    # Before TensorFlow is imported: a wrong folder is reported at once.
+    info = dataset_info.read(
+        paths.data_dir, kind="voice", check_sizes=not config.loop.skip_corrupt
+    )
+    check_decoder_folder(paths.decoder_dir)
+    if paths.verify_data:
+        print("comparing the shards with their checksums", flush=True)
+        dataset_info.check_content(paths.data_dir, info)
+    from speech2face.training import dry_run, ending, voice_job
 
-    arguments = (config, paths.data_dir, paths.decoder_dir, paths.run_dir)
     if paths.dry_run:
-        print(dry_run.voice_training(*arguments, paths.init_dir))
+        print(
+            dry_run.plan_voice_training(
+                config, paths.data_dir, paths.decoder_dir, paths.run_dir
+            )
+        )
         return 0
-    step = training.train_voice_encoder(*arguments, paths.init_dir)
-    return training.exit_status(step, paths.data_dir, config.loop)
+    end = ending.Ending(paths.run_dir, paths.data_dir, config.loop)
+    step = voice_job.train_voice_encoder(
+        config, paths.data_dir, paths.decoder_dir, paths.run_dir
+    )
+    command = f"python -m speech2face.evaluate --run_dir={paths.run_dir}"
+    return end.report(step, command)
 
 
 if __name__ == "__main__":
-    flag_config.run(main, TrainPaths, VoiceTrainingConfig)
+    run_command(main, TrainPaths, VoiceTrainingConfig)

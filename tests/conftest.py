@@ -5,21 +5,55 @@ import pathlib
 
 import pytest
 
+from tests.helpers.paths import REPOSITORY
+from tests.helpers.slow import needs_a_slow_fixture
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The same kernels here and in the commands that are started: runs are compared exactly.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-
-REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # One thread for each test process: threads of several would wait for each other.
+    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+# Processes that tests start import this checkout, whatever their folder.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")])
+)
 
 
 def pytest_addoption(parser):
-    """How long the tests that could go on for ever do: short in the suite."""
+    """How long the tests that could go on forever do: short in the suite."""
     parser.addoption(
         "--fuzz_cases", type=int, default=40, help="Damaged files for each reader."
     )
     parser.addoption(
         "--n_kills", type=int, default=2, help="SIGKILLs of a job that is resumed."
     )
+
+
+def pytest_ignore_collect(collection_path, config):
+    """`-m serial` does not import the many files that have no such test."""
+    if config.option.markexpr == "serial" and collection_path.name.startswith("test_"):
+        return "mark.serial" not in collection_path.read_text("utf-8") or None
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Before `-m "not slow"` selects."""
+    for item in items:
+        if needs_a_slow_fixture(item):
+            item.add_marker("slow")
+
+
+@pytest.fixture(scope="session")
+def fork_server():
+    """Starts commands as forks of one process that has imported TensorFlow."""
+    from tests.helpers.forked import ForkServer
+
+    server = ForkServer()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,31 +1,41 @@
-"""What the paper's 1.7 million clips take, from a small data set that was built here.
+"""Cost of the paper's 1.7 million clips, extrapolated from a small data set.
 
     python -m experiments.benchmarks.at_scale --data_dirs=data/pcm,data/flac
 
-Each data set gives a row: the mean size of a record, and the core seconds of each stage
-a clip (of all threads, so a busy machine does not change them much), both multiplied.
-A clip that was rejected counts with what it cost.
+Reads voice data sets that `data_prep.build_tfrecords` wrote on this machine, and
+measures nothing itself. Each gives a row: the mean size of a record and the core
+seconds of a clip in each stage, both times `--n_clips`. Core seconds count all threads,
+so other load on the machine changes them little. The cost of rejected clips is included
+(docs/decisions/stage-costs.md).
 """
 
 import dataclasses
-import json
 import math
 import pathlib
-from typing import Dict, List, Tuple
+from typing import Any
 
-from speech2face import flag_config
-from speech2face.config_fields import option, required
+from speech2face.errors import UserError
+from speech2face.files import PathLike
+from speech2face.json_codec import read_json
+from speech2face.options import Options, option, required, run_command
 
-N_CORES = 16
+N_CORES = 16  # a common size of machines to rent
 SECS_A_DAY = 86_400
 
 
 @dataclasses.dataclass(frozen=True)
-class AtScaleOptions:
-    """What was measured, and what for."""
+class AtScaleOptions(Options):
+    """Which data sets, and how many clips to extrapolate to."""
 
-    data_dirs: Tuple[str, ...] = required("Data sets of data_prep.build_tfrecords.")
-    n_clips: int = option(1_700_000, "How many clips; Sec. 4 trains with so many.")
+    data_dirs: tuple[str, ...] = required(
+        "Data sets of data_prep.build_tfrecords.", exists="folder"
+    )
+    n_clips: int = option(
+        1_700_000,
+        "How many clips; Sec. 4 trains with this many.",
+        minimum=1,
+        maximum=1_000_000_000,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +44,11 @@ class Cost:
 
     encoding: str
     record_bytes: float
-    core_secs: Dict[str, float]  # by stage
+    core_secs: dict[str, float]  # by stage
 
     @property
     def total_core_secs(self) -> float:
-        """Of all stages."""
+        """Core seconds of a clip in all stages."""
         return sum(self.core_secs.values())
 
 
@@ -47,31 +57,40 @@ def main(options: AtScaleOptions) -> None:
     print(to_markdown([measure(d) for d in options.data_dirs], options.n_clips))
 
 
-def measure(data_dir: str) -> Cost:
+def measure(data_dir: PathLike) -> Cost:
     """The mean cost of a clip of a voice data set.
 
     Raises:
-      FileNotFoundError, ValueError: it is none, or has no report.
+      FileNotFoundError: the folder has no dataset.json or no report.json.
+      UserError: one of these is not what data_prep.build_tfrecords writes.
     """
-    from speech2face import dataset_info
+    from speech2face.data import dataset_info
 
     folder = pathlib.Path(data_dir)
     info = dataset_info.read(folder, kind="voice")
     shards = [shard for split in info.splits for shard in info.shards(split)]
     n_bytes = sum((folder / shard.name).stat().st_size for shard in shards)
-    report = json.loads((folder / "report.json").read_text())
+    report = _read_report(folder / "report.json")
     return Cost(
         encoding=info.config["audio_encoding"],
         record_bytes=n_bytes / sum(shard.n_examples for shard in shards),
         core_secs={
+            # Divided by all clips: the rejected ones have cost their share, too.
             name: stage["core_secs"] / report["clips"]
             for name, stage in report["stages"].items()
         },
     )
 
 
-def to_markdown(costs: List[Cost], n_clips: int) -> str:
-    """The table: a data set a row."""
+def _read_report(path: pathlib.Path) -> dict[str, Any]:
+    report = read_json(path, dict[str, Any])
+    if not {"clips", "stages"} <= set(report):
+        raise UserError(f"{path} has no 'clips' and 'stages'; build the data set again")
+    return report
+
+
+def to_markdown(costs: list[Cost], n_clips: int) -> str:
+    """The table, one row for each data set."""
     stages = [name for name in costs[0].core_secs if costs[0].core_secs[name]]
     lines = [
         "| sound | kB a clip | disk, TB | core hours: "
@@ -95,4 +114,4 @@ def to_markdown(costs: List[Cost], n_clips: int) -> str:
 
 
 if __name__ == "__main__":
-    flag_config.run(main, AtScaleOptions)
+    run_command(main, AtScaleOptions)

@@ -1,164 +1,201 @@
-"""Face detection: dlib on whole frames, beside ours on the whole and at the place.
+"""Face detection: dlib on whole frames, beside ours on the whole frame and at a place.
 
     python -m experiments.benchmarks.detection
+    python -m experiments.benchmarks.detection --n_large=0 --video_dir=clips
 
-Generated faces at known places in frames of 640 x 360 and 1920 x 1080, each detected by
-dlib (the frame doubled once, as small faces need it), by dlib's network in TensorFlow
-on the same, and at the manifest's place. Each row says how many times faster than dlib
-that is in this run, how many of the faces were found, and how far the boxes overlap
-dlib's (intersection over union). `--video_dir` adds the first frames of videos, whose
-places are those of dlib's own boxes; dlib takes a minute for 1080p on two cores.
+Measures seconds a frame, faces found, and overlap with dlib's boxes (intersection over
+union) of three searches:
+
+    dlib           dlib itself, on the frame enlarged twofold, as small faces need it
+    whole          dlib's network in TensorFlow, on the same
+    at the place   the same network, only around the place that a manifest gives
+
+The frames are drawn, with a face at a known place: 640 x 360 and 1920 x 1080 px.
+`--video_dir` adds the first frames of videos; the place is then the center of dlib's
+own box. dlib takes a minute for a frame of 1920 x 1080 on two cores.
 """
 
 import dataclasses
-import os
+import pathlib
 import time
-import typing
-from typing import Callable, Iterator, List, Optional, Tuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
-from speech2face import flag_config
-from speech2face.config_fields import option
+import dlib
+import numpy as np
 
-if typing.TYPE_CHECKING:  # --help is quick
-    import numpy as np
+from speech2face.faces import boxes as box_geometry
+from speech2face.faces import mmod_search
+from speech2face.files import PathLike
+from speech2face.options import Options, option, run_command
+from speech2face.weights import dlib as dlib_weights
 
-SIZES = ((360, 640), (1080, 1920))
+SIZES = ((360, 640), (1080, 1920))  # height, width
+_SMALLEST_FACE, _LARGEST_FACE = 0.14, 0.35  # sides of the box, shares of the height
+
+Point = tuple[float, float]
+Search = Callable[[np.ndarray], np.ndarray]  # picture -> boxes [n, 5], best first
+
+
+class Frame(NamedTuple):
+    """A picture, [height, width, 3] uint8, and the face's (x, y) in pixels if known."""
+
+    picture: np.ndarray
+    place: Point | None
 
 
 @dataclasses.dataclass(frozen=True)
-class DetectionBenchmarkOptions:
-    """How much is detected."""
+class DetectionBenchmarkOptions(Options):
+    """How many frames are searched."""
 
-    n_small: int = option(6, "Frames of 640 x 360.")
-    n_large: int = option(1, "Frames of 1920 x 1080.")
-    video_dir: str = option("", "Folder of videos; '' takes none.")
+    n_small: int = option(6, "Frames of 640 x 360.", minimum=0, maximum=10_000)
+    n_large: int = option(1, "Frames of 1920 x 1080.", minimum=0, maximum=10_000)
+    video_dir: str = option("", "Folder of videos; '' takes none.", exists="folder")
 
 
 def main(options: DetectionBenchmarkOptions) -> None:
-    """Prints a table for each kind of frame."""
+    """Prints the table, three rows for each kind of frame."""
     print("| frames | n | search | s a frame | x dlib | found | IoU min | median |")
     print("|---|---|---|---|---|---|---|---|")
-    for size, n in zip(SIZES, (options.n_small, options.n_large)):
+    for (height, width), n in zip(SIZES, (options.n_small, options.n_large)):
         if n:
-            print_rows(f"{size[1]} x {size[0]}", list(drawn_frames(*size, n)))
+            print_rows(f"{width} x {height}", list(drawn_frames(height, width, n)))
     if options.video_dir:
         print_rows("videos", list(video_frames(options.video_dir)))
 
 
-# picture; (x, y) in pixels
-Frame = Tuple["np.ndarray", Optional[Tuple[float, float]]]
-
-
 def drawn_frames(height: int, width: int, n: int) -> Iterator[Frame]:
-    """Frames with a face of an eighth to a third of the height."""
-    import numpy as np
+    """Draws frames with a face whose box is 14 to 35 % of the height.
 
+    Args:
+      height: of each frame, px.
+      width: of each frame, px.
+      n: how many.
+    """
     from experiments.benchmarks import scenes
 
-    for seed, share in enumerate(np.linspace(0.14, 0.35, n)):
+    for seed, share in enumerate(np.linspace(_SMALLEST_FACE, _LARGEST_FACE, n)):
         scene = scenes.draw(height, width, share * height, seed)
         x, y = scene.place
-        yield scene.picture, (x * width, y * height)
+        yield Frame(scene.picture, (x * width, y * height))
 
 
-def video_frames(folder: str) -> Iterator[Frame]:
+def video_frames(folder: PathLike) -> Iterator[Frame]:
     """The first frame of each video."""
-    from data_prep import media
+    from data_prep.clips import media
 
-    for name in sorted(os.listdir(folder)):
-        yield media.read_frame(os.path.join(folder, name), 0.0), None
+    for path in sorted(pathlib.Path(folder).iterdir()):
+        yield Frame(media.read_frame(str(path), 0.0), None)
 
 
-def print_rows(name: str, frames: List[Frame]) -> None:
-    """Detects everything three ways, and prints a row for each."""
-    import numpy as np
+class Measured(NamedTuple):
+    """A search, and the box that it found in each frame, [1, 5] or [0, 5]."""
 
-    from speech2face import face_detector
+    name: str
+    secs_a_frame: float
+    boxes: Sequence[np.ndarray]
 
-    dlibs, dlib_secs = timed(dlib_search(), [picture for picture, _ in frames])
-    points = [point or _center(boxes) for (_, point), boxes in zip(frames, dlibs)]
-    kept = [n for n, point in enumerate(points) if point]
-    expected = [_at(dlibs[n], points[n]) for n in kept]
-    pictures, points = [frames[n][0] for n in kept], [points[n] for n in kept]
-    whole, whole_secs = timed(lambda p: face_detector.search(p, 1), pictures)
-    places = iter(points)
-    at, at_secs = timed(
-        lambda p: face_detector.search_at([p], [next(places)])[0], pictures
-    )
-    whole = [_at(boxes, point) for boxes, point in zip(whole, points)]
-    for search, found, secs in (
-        ("dlib", expected, dlib_secs),
-        ("whole", whole, whole_secs),
-        ("at the place", at, at_secs),
-    ):
-        overlaps = [
-            face_detector.overlap(boxes, box[0])[0] if len(boxes) else 0.0
-            for boxes, box in zip(found, expected)
-            if len(box)
-        ]
-        n_found = sum(len(boxes) > 0 for boxes in found)
+
+def print_rows(name: str, frames: Sequence[Frame]) -> None:
+    """Searches the frames in three ways, and prints a row for each."""
+    searches = measure(frames)
+    expected = searches[0]
+    for search in searches:
+        overlaps = _overlaps(search.boxes, expected.boxes)
+        n_found = sum(len(boxes) > 0 for boxes in search.boxes)
+        speed_up = expected.secs_a_frame / search.secs_a_frame
         print(
-            f"| {name} | {len(frames)} | {search} | {secs:.2f} "
-            f"| {dlib_secs / secs:.1f} | {n_found} "
+            f"| {name} | {len(frames)} | {search.name} | {search.secs_a_frame:.2f} "
+            f"| {speed_up:.1f} | {n_found} "
             f"| {min(overlaps):.2f} | {np.median(overlaps):.2f} |",
             flush=True,
         )
 
 
-def timed(search: Callable, pictures: List["np.ndarray"]) -> Tuple[List, float]:
-    """What a search finds in each picture, and its mean seconds."""
-    _warm()
+def measure(frames: Sequence[Frame]) -> list[Measured]:
+    """dlib's own search, ours on whole frames, and ours at the faces' places."""
+    dlib_boxes, dlib_secs = timed(dlib_search(), [frame.picture for frame in frames])
+    # A face whose place is known neither from the scene nor from dlib is left out.
+    known = [
+        (frame.picture, boxes, place)
+        for frame, boxes in zip(frames, dlib_boxes)
+        for place in [frame.place or _center(boxes)]
+        if place
+    ]
+    pictures = [picture for picture, _, _ in known]
+    places = [place for _, _, place in known]
+    whole_boxes, whole_secs = timed(lambda p: mmod_search.search(p, 1), pictures)
+    next_place = iter(places)
+    at_place, place_secs = timed(
+        lambda p: mmod_search.search_at([p], [next(next_place)])[0], pictures
+    )
+    expected = [_strongest_at(place, boxes) for _, boxes, place in known]
+    whole = [_strongest_at(place, boxes) for place, boxes in zip(places, whole_boxes)]
+    return [
+        Measured("dlib", dlib_secs, expected),
+        Measured("whole", whole_secs, whole),
+        Measured("at the place", place_secs, at_place),
+    ]
+
+
+def timed(
+    search: Search, pictures: Sequence[np.ndarray]
+) -> tuple[list[np.ndarray], float]:
+    """The boxes that a search finds in each picture, and its mean seconds."""
+    _load_network()
     begin = time.perf_counter()
     found = [search(picture) for picture in pictures]
     return found, (time.perf_counter() - begin) / max(len(pictures), 1)
 
 
-def dlib_search() -> Callable[["np.ndarray"], "np.ndarray"]:
-    """dlib's own detector, on the doubled picture; boxes as `face_detector.search`."""
-    import dlib
-    import numpy as np
-
-    from speech2face import dlib_weights
-
+def dlib_search() -> Search:
+    """dlib's own detector on the enlarged picture; boxes as `mmod_search.search`."""
     path = dlib_weights.package_file(dlib_weights.DETECTOR_FILE)
     detector = dlib.cnn_face_detection_model_v1(path)
 
-    def search(picture: "np.ndarray") -> "np.ndarray":
-        found = detector(np.ascontiguousarray(picture), 1)
+    def search(picture: np.ndarray) -> np.ndarray:
         boxes = [
-            [d.rect.left(), d.rect.top(), d.rect.right() + 1, d.rect.bottom() + 1]
-            + [d.confidence]
-            for d in found
+            (
+                found.rect.left(),
+                found.rect.top(),
+                found.rect.right() + 1,  # dlib's right and bottom are inclusive
+                found.rect.bottom() + 1,
+                found.confidence,
+            )
+            for found in detector(np.ascontiguousarray(picture), 1)
         ]
         return np.array(sorted(boxes, key=lambda box: -box[4])).reshape(-1, 5)
 
     return search
 
 
-def _at(boxes: "np.ndarray", point: Tuple[float, float]) -> "np.ndarray":
-    """The strongest box that covers a point, [1, 5], or [0, 5]."""
-    import numpy as np
-
-    x, y = point
-    holding = [b for b in boxes if b[0] <= x <= b[2] and b[1] <= y <= b[3]]
-    return np.array(holding[:1]).reshape(-1, 5)
+def _strongest_at(point: Point, boxes: np.ndarray) -> np.ndarray:
+    """The first of the boxes [n, 5] that covers a point, [1, 5], or [0, 5]."""
+    return box_geometry.covering(boxes, *point)[:1]
 
 
-def _center(boxes: "np.ndarray") -> Optional[Tuple[float, float]]:
+def _overlaps(
+    found: Sequence[np.ndarray], expected: Sequence[np.ndarray]
+) -> list[float]:
+    """The overlap with each expected box; 0 where none was found."""
+    return [
+        box_geometry.overlap(boxes, box[0])[0] if len(boxes) else 0.0
+        for boxes, box in zip(found, expected)
+        if len(box)
+    ]
+
+
+def _center(boxes: np.ndarray) -> Point | None:
     if not len(boxes):
         return None
     left, top, right, bottom, _ = boxes[0]
     return (left + right) / 2, (top + bottom) / 2
 
 
-def _warm() -> None:
-    """Loads the network, which is no part of a frame's time."""
-    import numpy as np
-
-    from speech2face import face_detector
-
-    face_detector.search_at([np.zeros([80, 80, 3], np.uint8)], [(40.0, 40.0)])
+def _load_network() -> None:
+    """Loads the network, whose time does not belong to any frame."""
+    mmod_search.search_at([np.zeros([80, 80, 3], np.uint8)], [(40.0, 40.0)])
 
 
 if __name__ == "__main__":
-    flag_config.run(main, DetectionBenchmarkOptions)
+    run_command(main, DetectionBenchmarkOptions)

@@ -1,31 +1,34 @@
-"""The input pipeline alone, on one core and on more, beside what a step consumes.
+"""The input pipeline alone, on one core and more, beside the demand of a training step.
 
     python -m experiments.benchmarks.input_pipeline
+    python -m experiments.benchmarks.input_pipeline --cores=1,2,4,8
 
-Reads, shuffles, parses and batches records of 6 s as a training does, in a process
-for each number of cores: as they are, which is mostly moving bytes, and with all the
-augmentations that train the compact Table 1, which is mostly arithmetic. No step can
-consume faster than its multiplications take in a matrix product of the same process,
-so how many times faster the pipeline is than that is the least it is faster than a
-training of paper size on this machine. To open a shard takes as long as to read several
-records, so a shard should hold many times more.
+Reads, shuffles, parses and batches records of 6 s as a training does, in a process for
+each number of cores. Measures records a second, without augmentation (mostly copying
+bytes) and with every augmentation at once (mostly arithmetic).
+
+The demand is an upper bound: no step consumes records faster than a matrix product of
+as many multiplications, at the rate measured in the same process. The pipeline is at
+least that many times faster than a training of paper size on this machine. Opening a
+shard takes as long as reading several records, so a shard should hold many more.
+
+Needs Linux: no other system lets a process choose its cores.
 """
 
 import dataclasses
 import json
 import os
 import pathlib
-import subprocess
-import sys
 import tempfile
 import time
-from typing import Any, Dict, List, Tuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from experiments.benchmarks import material, timing, training_step
-from speech2face import flag_config
-from speech2face.config_fields import option
+from experiments.benchmarks import random_data, timing, training_step
+from speech2face.errors import UserError
+from speech2face.options import Options, option, run_command
 
-_AUGMENTED: Dict[str, Dict[str, Any]] = {
+_AUGMENTED: dict[str, dict[str, Any]] = {
     "as they are": {},
     "augmented": {
         "random_window": True,
@@ -36,28 +39,36 @@ _AUGMENTED: Dict[str, Dict[str, Any]] = {
         "band_limit_hz": 3400.0,
     },
 }
-_FEWER_AUGMENTED = 16  # times fewer are read: each takes so much longer
+_FEWER_AUGMENTED = 16  # times fewer records are read: each takes so much longer
 
 
 @dataclasses.dataclass(frozen=True)
-class InputPipelineOptions:
-    """What is timed."""
+class InputPipelineOptions(Options):
+    """How much is read, and on how many cores."""
 
-    cores: Tuple[int, ...] = option((1, 2), "Numbers of cores, one row each.")
-    n_records: int = option(1024, "Records of the data set, in 16 shards.")
-    n_read: int = option(8192, "Records read each time.")
+    cores: tuple[int, ...] = option(
+        (1, 2), "Numbers of cores, one row each.", minimum=1, maximum=1024
+    )
+    n_records: int = option(
+        1024, "Records of the data set, in 16 shards.", minimum=1, maximum=1_000_000_000
+    )
+    n_read: int = option(
+        8192, "Records read each time.", minimum=1, maximum=1_000_000_000
+    )
     is_child: bool = option(False, "Measure in this process, on the first of `cores`.")
 
 
 def main(options: InputPipelineOptions) -> None:
-    """Prints the table, or of one number of cores its measurements as JSON."""
+    """Prints the table, or the measurements for one number of cores as JSON."""
+    if not hasattr(os, "sched_setaffinity"):
+        raise UserError("this benchmark needs Linux, where a process chooses its cores")
     if options.is_child:
         print(json.dumps(measure(options)))
     else:
         print(report([_in_process(options, n) for n in options.cores]))
 
 
-def report(rows: List[dict]) -> str:
+def report(rows: Sequence[Mapping[str, float]]) -> str:
     """Two rows for each number of cores."""
     lines = [
         "| cores | | records/s | of the first row's "
@@ -76,55 +87,58 @@ def report(rows: List[dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def measure(options: InputPipelineOptions) -> dict:
-    """Measures on the first `cores` cores of this process, which it takes for good."""
+def measure(options: InputPipelineOptions) -> dict[str, float]:
+    """Measures on the first `cores` cores, which this process is bound to from now."""
     n_cores = options.cores[0]
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:n_cores])
-    paper = training_step.TrainingStepOptions()
+    available = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, available[:n_cores])
+    step = training_step.TrainingStepOptions()  # of paper size
     product, product_operations = timing.matrix_product()
     product_secs = timing.fastest({"product": product}, 5)["product"]
-    n_operations = training_step.n_operations(paper)
+    n_operations = training_step.n_operations(step)
+    rates = {
+        name: _records_per_sec(options, step, changes)
+        for name, changes in _AUGMENTED.items()
+    }
     return {
         "cores": n_cores,
-        **{
-            name: _records_per_sec(options, paper, changes)
-            for name, changes in _AUGMENTED.items()
-        },
+        **rates,
         "consumed_per_sec": product_operations / product_secs / n_operations,
     }
 
 
 def _records_per_sec(
     options: InputPipelineOptions,
-    paper: training_step.TrainingStepOptions,
-    changes: Dict[str, Any],
+    step: training_step.TrainingStepOptions,
+    changes: dict[str, Any],
 ) -> float:
-    from speech2face import input_pipeline
     from speech2face.config import AudioConfig, AugmentConfig, LoopConfig
+    from speech2face.data import input_pipeline
 
     n_read = options.n_read // (_FEWER_AUGMENTED if changes else 1)
-    loop = LoopConfig(batch_size=paper.batch_size, epochs=n_read / options.n_records)
+    loop = LoopConfig(batch_size=step.batch_size, epochs=n_read / options.n_records)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        info = material.write_records(folder, paper.feature_dim, options.n_records)
+        info = random_data.write_records(folder, step.feature_dim, options.n_records)
         augment = AugmentConfig(**changes)
         parse = input_pipeline.voice_parser(info, AudioConfig(), augment, 0)
         batches = iter(input_pipeline.training_batches(folder, info, loop, parse))
         next(batches)  # starts its threads
         start = time.perf_counter()
         n_batches = sum(1 for _ in batches)
-        return n_batches * paper.batch_size / (time.perf_counter() - start)
+        return n_batches * step.batch_size / (time.perf_counter() - start)
 
 
-def _in_process(options: InputPipelineOptions, n_cores: int) -> dict:
-    command = [sys.executable, "-m", "experiments.benchmarks.input_pipeline"]
-    command += [f"--cores={n_cores}", f"--n_records={options.n_records}"]
-    command += [f"--n_read={options.n_read}", "--is_child"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise ValueError(f"the measurement on {n_cores} cores failed; see above")
-    return json.loads(done.stdout.splitlines()[-1])
+def _in_process(options: InputPipelineOptions, n_cores: int) -> dict[str, float]:
+    """Measures in a new process, because TensorFlow sizes its thread pools once."""
+    flags = {
+        "cores": n_cores,
+        "n_records": options.n_records,
+        "n_read": options.n_read,
+        "is_child": True,
+    }
+    return timing.measure_in_process("experiments.benchmarks.input_pipeline", flags)
 
 
 if __name__ == "__main__":
-    flag_config.run(main, InputPipelineOptions)
+    run_command(main, InputPipelineOptions)

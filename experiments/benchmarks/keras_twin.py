@@ -1,41 +1,80 @@
-"""The step of Sec. 3 as one writes it down in Keras: stock layers, `train_step`.
+"""The training step of Sec. 3 in plain Keras: stock layers and `train_step`.
 
-Nothing here is ours but the arithmetic, so that `training_step` has something to stand
-beside: `tf.signal` for the spectrogram, Table 1 as a list of layers, Eq. 1 as a sum.
+The straightforward implementation that `training_step` compares this project's with. It
+shares no code with it except configurations and the frozen face decoder: `tf.signal`
+computes the spectrogram, Table 1 is a list of layers, and Eq. 1 a sum.
+`test_benchmarks.test_the_step_in_plain_keras_is_the_same_step` pins that both learn the
+same from the same weights (docs/decisions/step-benchmark.md).
 """
+
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 from keras import layers
 
+from speech2face import paper
+from speech2face.artifacts.decoder_bundle import DecoderBundle
 from speech2face.config import VoiceTrainingConfig
-from speech2face.decoder_bundle import DecoderBundle
 from speech2face.models import face_decoder
 
-# channels, stride, and whether a max pooling over time follows
+
+class _Convolution(NamedTuple):
+    channels: int
+    stride: int = 1
+    is_pooled: bool = False  # whether a max pooling over time follows
+
+
+# Table 1. Its last convolution is followed by a mean over time.
 _CONVOLUTIONS = (
-    *((64, 1, False), (64, 1, False), (128, 1, True), (128, 1, True), (128, 1, True)),
-    *((256, 1, True), (512, 1, False), (512, 2, False), (512, 2, False)),
+    _Convolution(64),
+    _Convolution(64),
+    _Convolution(128, is_pooled=True),
+    _Convolution(128, is_pooled=True),
+    _Convolution(128, is_pooled=True),
+    _Convolution(256, is_pooled=True),
+    _Convolution(512),
+    _Convolution(512, stride=2),
+    _Convolution(512, stride=2),
 )
+_KERNEL = 4
+_FC_UNITS = 4096
 
 
 class Twin(keras.Model):
-    """Voice encoder and Eq. 1; `train_on_batch((waveform, raw feature))` is a step."""
+    """Voice encoder and Eq. 1; `train_on_batch(waveform, raw feature)` is a step.
 
-    def __init__(self, config: VoiceTrainingConfig, decoder: DecoderBundle):
-        """Takes f_dec and f_VGG from `decoder`."""
+    Attributes:
+      encoder: Table 1, spectrogram [batch, frames, 257, 2] -> feature [batch, d].
+    """
+
+    def __init__(
+        self,
+        config: VoiceTrainingConfig,
+        decoder: DecoderBundle,
+        fc2_unit: float = 1.0,
+    ):
+        """Builds the encoder.
+
+        Args:
+          config: of the training.
+          decoder: f_dec and f_VGG are those of this one.
+          fc2_unit: what ADAM measures the weights of fc2 in: docs/decisions/first-
+            weights.md.
+        """
         super().__init__()
-        self._of_eq_1 = config.loss
+        self._loss_config = config.loss
         width = config.voice_encoder.width
-        self.encoder = _table_1(width, decoder.recognizer.feature_dim)
+        self.encoder = _table_1(width, decoder.recognizer.feature_dim, fc2_unit)
         self.f_dec = face_decoder.decoder_activation_layer(decoder.model)
         self.f_dec.trainable = False
         self.decoder = decoder
+        # Sec. 3: ADAM, 1e-3 decayed by 0.95 every 10,000 iterations, beta 1 of 0.5.
         rate = keras.optimizers.schedules.ExponentialDecay(1e-3, 10_000, 0.95, True)
         self.compile(keras.optimizers.Adam(rate, 0.5, 0.999, 1e-4))
 
-    def train_step(self, data):
-        """Takes a step; returns the loss."""
+    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
+        """Takes a step on (waveform, raw feature); returns the loss."""
         waveform, raw, _ = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
             voice = self.encoder(_spectrogram(waveform), training=True)
@@ -45,39 +84,49 @@ class Twin(keras.Model):
         self.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables))
         return {"loss": loss}
 
-    def _eq_1(self, raw, voice):
+    def _eq_1(self, raw: tf.Tensor, voice: tf.Tensor) -> tf.Tensor:
+        """Eq. 1 of each example, [batch]; `raw` is the recognizer's face feature."""
         face = self.decoder.normalizer.normalize(raw)
-        l1 = tf.reduce_sum(tf.abs(self.f_dec(face) - self.f_dec(voice)), -1)
+        # Means over units and classes: docs/decisions/eq1-reduction.md.
+        l1 = tf.reduce_mean(tf.abs(self.f_dec(face) - self.f_dec(voice)), -1)
         unit_face = face / tf.norm(face, axis=-1, keepdims=True)
         unit_voice = voice / tf.norm(voice, axis=-1, keepdims=True)
         l2 = tf.reduce_sum((unit_face - unit_voice) ** 2, -1)
-        cross_entropy = tf.nn.softmax_cross_entropy_with_logits(
-            tf.nn.softmax(self._f_vgg(face) / self._of_eq_1.temperature),
-            self._f_vgg(voice) / self._of_eq_1.temperature,
+        config = self._loss_config
+        distillation = tf.nn.softmax_cross_entropy_with_logits(
+            tf.nn.softmax(self._f_vgg(face) / config.temperature),
+            self._f_vgg(voice) / config.temperature,
         )
-        return l1 + self._of_eq_1.lambda1 * l2 + self._of_eq_1.lambda2 * cross_entropy
+        distillation /= self.decoder.head.n_classes
+        return l1 + config.lambda1 * l2 + config.lambda2 * distillation
 
-    def _f_vgg(self, feature):
+    def _f_vgg(self, feature: tf.Tensor) -> tf.Tensor:
+        """The recognizer's logits of a normalized feature, [batch, classes]."""
         raw = self.decoder.normalizer.denormalize(feature)
         if self.decoder.head.relu_input:
             raw = tf.nn.relu(raw)
         return raw @ self.decoder.head.weights + self.decoder.head.bias
 
 
-def _spectrogram(waveform):
-    spectrum = tf.signal.stft(waveform, 400, 160, 512)
+def _spectrogram(waveform: tf.Tensor) -> tf.Tensor:
+    """[batch, samples] -> [batch, frames, 257, 2]."""
+    spectrum = tf.signal.stft(
+        waveform, paper.WINDOW_SAMPLES, paper.HOP_SAMPLES, paper.FFT_SAMPLES
+    )
     parts = tf.stack([tf.math.real(spectrum), tf.math.imag(spectrum)], -1)
-    return tf.sign(parts) * tf.abs(parts) ** 0.3
+    return tf.sign(parts) * tf.abs(parts) ** paper.COMPRESSION
 
 
-def _table_1(width: float, feature_dim: int) -> keras.Model:
-    inputs = x = keras.Input([None, 257, 2])
+def _table_1(width: float, feature_dim: int, fc2_unit: float) -> keras.Model:
+    inputs = x = keras.Input([None, paper.N_BANDS, 2])
     for index, (channels, stride, is_pooled) in enumerate(_CONVOLUTIONS, start=1):
-        x = layers.Conv2D(max(1, round(channels * width)), 4, stride)(x)
+        x = layers.Conv2D(max(1, round(channels * width)), _KERNEL, stride)(x)
         if index == len(_CONVOLUTIONS):
             x = keras.ops.mean(x, axis=1)
         x = layers.BatchNormalization()(layers.ReLU()(x))
         if is_pooled:
             x = layers.MaxPooling2D((2, 1))(x)
-    x = layers.Dense(max(1, round(4096 * width)), "relu")(layers.Flatten()(x))
-    return keras.Model(inputs, layers.Dense(feature_dim, dtype="float32")(x))
+    units = max(1, round(_FC_UNITS * width))
+    x = layers.Dense(units, "relu")(layers.Flatten()(x))
+    x = layers.Dense(feature_dim, dtype="float32")(x)
+    return keras.Model(inputs, layers.Rescaling(fc2_unit, dtype="float32")(x))

@@ -1,33 +1,41 @@
 """Spectrogram, encoders, decoder and a whole request, beside the arithmetic they need.
 
     python -m experiments.benchmarks.networks
+    python -m experiments.benchmarks.networks --n_repeats=20
 
-Paper size and the compact model that ships, one clip of 6 s at a time. The floor of a
-network is a matrix product of as many multiplications, at the rate of a 2048 x 2048 one
-in the same run; the spectrogram stands beside numpy and SciPy's FFT.
+Measures the networks of paper size, with random weights, and the compact model that
+ships, one clip of 6 s at a time. The floor of a network is a matrix product of as many
+multiplications, at the rate of a 2048 x 2048 one in the same run. The twin of the
+spectrogram is numpy with SciPy's FFT; that of the compact model's networks is the same
+model called without a graph.
 """
 
 import dataclasses
-from typing import TYPE_CHECKING, Callable, Iterator, List
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from experiments.benchmarks import timing
+import numpy as np
+
+from experiments.benchmarks import random_data, timing
 from experiments.benchmarks.timing import Timing
-from speech2face import flag_config
-from speech2face.config_fields import option
+from speech2face import paper
+from speech2face.config import FaceDecoderConfig, VoiceEncoderConfig
+from speech2face.options import Options, option, run_command
 
 if TYPE_CHECKING:
-    import numpy as np
+    import keras
 
-CLIP_SECS = 6
-SAMPLE_RATE_HZ = 16_000
-PAPER_FEATURE_DIM = 4096
+# Multiplications and additions of a billion multiply-adds.
+_OPERATIONS_PER_GIGA_MULTIPLY_ADDS = 2e9
 
 
 @dataclasses.dataclass(frozen=True)
-class NetworkBenchmarkOptions:
+class NetworkBenchmarkOptions(Options):
     """How much is timed."""
 
-    n_repeats: int = option(5, "Calls of which the fastest counts.")
+    n_repeats: int = option(
+        5, "Calls of which the fastest counts.", minimum=1, maximum=1_000_000
+    )
 
 
 def main(options: NetworkBenchmarkOptions) -> None:
@@ -37,60 +45,62 @@ def main(options: NetworkBenchmarkOptions) -> None:
 
 def measure(n_repeats: int) -> Iterator[Timing]:
     """Times the parts of a request, paper size first."""
-    import numpy as np
-
-    waveform = np.random.default_rng(0).normal(0, 0.1, (1, CLIP_SECS * SAMPLE_RATE_HZ))
-    waveform = waveform.astype(np.float32)
+    waveform = random_data.noise(1)
     yield _spectrogram(waveform, n_repeats)
     yield from _paper_encoder(waveform, n_repeats)
     yield from _paper_decoder(n_repeats)
     yield from _compact(waveform, n_repeats)
 
 
-def numpy_spectrogram(waveform: "np.ndarray") -> "np.ndarray":
-    """The straightforward way to [frames, 257, 2] of [n]: numpy frames, SciPy's FFT."""
-    import numpy as np
+def numpy_spectrogram(waveform: np.ndarray) -> np.ndarray:
+    """The straightforward spectrogram, [n] -> [frames, 257, 2], by SciPy's FFT."""
     import scipy.fft
     import scipy.signal
 
-    frames = np.lib.stride_tricks.sliding_window_view(waveform, 400)[::160]
-    window = scipy.signal.get_window("hann", 400).astype(np.float32)
-    transform = scipy.fft.rfft(frames * window, n=512)
+    windows = np.lib.stride_tricks.sliding_window_view(waveform, paper.WINDOW_SAMPLES)
+    hann = scipy.signal.get_window("hann", paper.WINDOW_SAMPLES).astype(np.float32)
+    frames = windows[:: paper.HOP_SAMPLES] * hann
+    transform = scipy.fft.rfft(frames, n=paper.FFT_SAMPLES)
     parts = np.stack([transform.real, transform.imag], axis=-1)
-    return np.sign(parts) * np.abs(parts) ** np.float32(0.3)
+    return np.sign(parts) * np.abs(parts) ** np.float32(paper.COMPRESSION)
 
 
-def _spectrogram(waveform: "np.ndarray", n_repeats: int) -> Timing:
+def _spectrogram(waveform: np.ndarray, n_repeats: int) -> Timing:
     import tensorflow as tf
 
-    from speech2face import audio
+    from speech2face.audio import spectrogram
 
-    ours = tf.function(audio.spectrogram)
+    ours = tf.function(spectrogram.spectrogram)
     secs = timing.fastest(
         {
             "ours": lambda: ours(waveform).numpy(),
             "twin": lambda: numpy_spectrogram(waveform[0]),
         },
-        10 * n_repeats,
+        10 * n_repeats,  # each takes milliseconds
     )
     return Timing("spectrogram of 6 s", secs["ours"], "numpy, SciPy", secs["twin"])
 
 
-def _paper_encoder(waveform: "np.ndarray", n_repeats: int) -> Iterator[Timing]:
-    from experiments import architecture_tables
-    from speech2face.config import VoiceEncoderConfig
+def _paper_encoder(waveform: np.ndarray, n_repeats: int) -> Iterator[Timing]:
+    from experiments import table1_architecture
+    from speech2face.exports import comparison
     from speech2face.models import voice_encoder
 
-    n_operations = 2e9 * architecture_tables.paper_tables()[0].giga_multiply_adds
-    config = VoiceEncoderConfig()
+    table = table1_architecture.build_tables()[0]
+    n_operations = _OPERATIONS_PER_GIGA_MULTIPLY_ADDS * table.giga_multiply_adds
+    config, feature_dim = VoiceEncoderConfig(), paper.VGG_FACE_FEATURE_DIM
     models = {
-        policy: voice_encoder.build_voice_encoder(config, PAPER_FEATURE_DIM, policy)
+        policy: voice_encoder.build_voice_encoder(config, feature_dim, policy)
         for policy in ("float32", "mixed_bfloat16")
     }
+    # The same weights, so that the features can be compared.
     models["mixed_bfloat16"].set_weights(models["float32"].get_weights())
     calls = {name: _graph(model, waveform) for name, model in models.items()}
     calls["float32, XLA"] = _graph(models["float32"], waveform, xla=True)
-    cosine = _cosine(calls["float32"](), calls["mixed_bfloat16"]())
+    # Arithmetic in half the bits must not change the feature much.
+    cosine = comparison.smallest_cosine(
+        calls["float32"]()[0], calls["mixed_bfloat16"]()[0]
+    )
     product, product_operations = timing.matrix_product()
     secs = timing.fastest({**calls, "product": product}, n_repeats)
     floor = secs["product"] * n_operations / product_operations
@@ -107,18 +117,15 @@ def _paper_encoder(waveform: "np.ndarray", n_repeats: int) -> Iterator[Timing]:
 
 
 def _paper_decoder(n_repeats: int) -> Iterator[Timing]:
-    import numpy as np
-
-    from experiments import architecture_tables
-    from speech2face.config import FaceDecoderConfig
+    from experiments import table1_architecture
     from speech2face.models import face_decoder
 
-    n_operations = 2e9 * architecture_tables.paper_tables()[2].giga_multiply_adds
-    mean_landmarks = np.random.default_rng(0).uniform(60, 160, (68, 2))
+    table = table1_architecture.build_tables()[2]
+    n_operations = _OPERATIONS_PER_GIGA_MULTIPLY_ADDS * table.giga_multiply_adds
     decoder = face_decoder.build_face_decoder(
-        FaceDecoderConfig(), PAPER_FEATURE_DIM, mean_landmarks.astype(np.float32)
+        FaceDecoderConfig(), paper.VGG_FACE_FEATURE_DIM, random_data.mean_landmarks()
     )
-    feature = np.random.default_rng(0).normal(size=(1, PAPER_FEATURE_DIM))
+    feature = np.random.default_rng(0).normal(size=(1, paper.VGG_FACE_FEATURE_DIM))
     call = _graph(decoder, feature.astype(np.float32))
     product, product_operations = timing.matrix_product()
     secs = timing.fastest({"ours": call, "product": product}, 4 * n_repeats)
@@ -126,9 +133,7 @@ def _paper_decoder(n_repeats: int) -> Iterator[Timing]:
     yield Timing("face decoder, paper size", secs["ours"], "matrix product", floor)
 
 
-def _compact(waveform: "np.ndarray", n_repeats: int) -> Iterator[Timing]:
-    import numpy as np
-
+def _compact(waveform: np.ndarray, n_repeats: int) -> Iterator[Timing]:
     from speech2face import Speech2Face
 
     model = Speech2Face.load()
@@ -158,24 +163,19 @@ def _compact(waveform: "np.ndarray", n_repeats: int) -> Iterator[Timing]:
     )
 
 
-def _graph(model, inputs: "np.ndarray", xla: bool = False) -> Callable[[], List]:
-    """A call of a model as one graph, which waits for every output."""
+def _graph(
+    model: "keras.Model", values: np.ndarray, xla: bool = False
+) -> Callable[[], list[np.ndarray]]:
+    """A call of a model as one graph; waits for every output."""
     import tensorflow as tf
 
     call = tf.function(lambda x: model(x, training=False), jit_compile=xla)
 
-    def outputs() -> "List[np.ndarray]":
-        return [output.numpy() for output in tf.nest.flatten(call(inputs))]
+    def outputs() -> list[np.ndarray]:
+        return [output.numpy() for output in tf.nest.flatten(call(values))]
 
     return outputs
 
 
-def _cosine(left: "List[np.ndarray]", right: "List[np.ndarray]") -> float:
-    import numpy as np
-
-    a, b = left[0].astype(np.float64), right[0].astype(np.float64)
-    return float((a * b).sum() / np.linalg.norm(a) / np.linalg.norm(b))
-
-
 if __name__ == "__main__":
-    flag_config.run(main, NetworkBenchmarkOptions)
+    run_command(main, NetworkBenchmarkOptions)

@@ -1,37 +1,47 @@
-"""Exact retrieval among up to a million faces, beside its matrix products alone.
+"""Exact retrieval among up to a million faces, beside its arithmetic alone.
 
     python -m experiments.benchmarks.retrieval
+    python -m experiments.benchmarks.retrieval --gallery_sizes=5000
 
-Random features of the compact model's 128 dimensions lie in a file that is mapped into
-memory, as a gallery of that size would. 'ranks' is what Table 3 needs (the rank of the
-true face, ties counted), 'nearest' what a search needs (the first ten). The yardstick
-for cosine and L2 is the product of queries and gallery in float64, block by block; for
-L1, which is no product, `scipy.spatial.distance.cdist`.
+Measures the time and the memory of 100 queries for each metric, in a gallery of random
+features of the compact model's 128 dimensions, in a file that is mapped into memory:
+
+    ranks      the rank of the true face, ties counted, as Table 3 needs it
+    nearest    the first ten faces, as a search needs them
+
+The floor of cosine and L2 is the product of queries and gallery in float64, block by
+block. L1 is not a product; its floor is `scipy.spatial.distance.cdist`.
 """
 
 import dataclasses
+import functools
 import pathlib
 import resource
 import tempfile
-from typing import Iterator, Tuple
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
 
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Timing
-from speech2face import flag_config
-from speech2face.config_fields import option
+from speech2face.options import Options, option, run_command
 
 DIM = 128
 N_QUERIES = 100
 K = 10
-_ROWS_AT_ONCE = 16_384
+_ROWS_AT_ONCE = 16_384  # 16 MB in float64
+_MILLION = 1_000_000  # such a gallery is searched once only
 
 
 @dataclasses.dataclass(frozen=True)
-class RetrievalBenchmarkOptions:
-    """How much is searched."""
+class RetrievalBenchmarkOptions(Options):
+    """How many faces are searched."""
 
-    gallery_sizes: Tuple[int, ...] = option(
-        (5_000, 100_000, 1_000_000), "Faces in the gallery, one table each."
+    gallery_sizes: tuple[int, ...] = option(
+        (5_000, 100_000, _MILLION),
+        "Faces in the gallery, six rows each.",
+        minimum=K,
+        maximum=1_000_000_000,
     )
 
 
@@ -40,10 +50,8 @@ def main(options: RetrievalBenchmarkOptions) -> None:
     print(timing.to_markdown(list(measure(options.gallery_sizes))))
 
 
-def measure(gallery_sizes: Tuple[int, ...]) -> Iterator[Timing]:
-    """Times `search.ranks` and `search.nearest` for every metric and size."""
-    import numpy as np
-
+def measure(gallery_sizes: Sequence[int]) -> Iterator[Timing]:
+    """Times `neighbors.ranks` and `neighbors.nearest` for every metric and size."""
     with tempfile.TemporaryDirectory() as folder:
         for n in gallery_sizes:
             path = pathlib.Path(folder) / f"gallery_{n}.npy"
@@ -53,9 +61,7 @@ def measure(gallery_sizes: Tuple[int, ...]) -> Iterator[Timing]:
 
 
 def write_gallery(path: pathlib.Path, n: int) -> None:
-    """Writes n random features, without ever holding all of them."""
-    import numpy as np
-
+    """Writes n random features, [n, 128] float32, block by block."""
     random = np.random.default_rng(0)
     gallery = np.lib.format.open_memmap(path, "w+", np.float32, (n, DIM))
     for start in range(0, n, _ROWS_AT_ONCE):
@@ -64,29 +70,23 @@ def write_gallery(path: pathlib.Path, n: int) -> None:
     gallery.flush()
 
 
-def _measure_one(gallery) -> Iterator[Timing]:
-    import numpy as np
-
-    from speech2face import search
+def _measure_one(gallery: np.ndarray) -> Iterator[Timing]:
+    from speech2face.metrics import neighbors
 
     random = np.random.default_rng(1)
-    own = random.integers(0, len(gallery), N_QUERIES)
-    queries = gallery[own] + random.normal(size=(N_QUERIES, DIM)).astype(np.float32)
-    n_repeats = 5 if len(gallery) < 1_000_000 else 1
-    for metric in search.METRICS:
+    true = random.integers(0, len(gallery), N_QUERIES)
+    queries = gallery[true] + random.normal(size=(N_QUERIES, DIM)).astype(np.float32)
+    n_repeats = 5 if len(gallery) < _MILLION else 1
+    for metric in neighbors.METRICS:
         before = _peak_mb()
-        secs = timing.fastest(
-            {
-                "floor": lambda metric=metric: _floor(queries, gallery, metric),
-                "ranks": lambda metric=metric: search.ranks(
-                    queries, gallery, own, metric
-                ),
-                "nearest": lambda metric=metric: search.nearest(
-                    queries, gallery, K, metric
-                ),
-            },
-            n_repeats,
-        )
+        operations: dict[str, Callable[[], object]] = {
+            "floor": functools.partial(_floor, queries, gallery, metric),
+            "ranks": functools.partial(neighbors.ranks, queries, gallery, true, metric),
+            "nearest": functools.partial(
+                neighbors.nearest, queries, gallery, K, metric
+            ),
+        }
+        secs = timing.fastest(operations, n_repeats)
         memory = f"peak memory +{_peak_mb() - before:.0f} MB"
         beside = "cdist" if metric == "l1" else "float64 product"
         for name in ("ranks", "nearest"):
@@ -94,9 +94,8 @@ def _measure_one(gallery) -> Iterator[Timing]:
             yield Timing(what, secs[name], beside, secs["floor"], memory)
 
 
-def _floor(queries, gallery, metric: str) -> float:
-    """The arithmetic alone: every distance is computed once and forgotten."""
-    import numpy as np
+def _floor(queries: np.ndarray, gallery: np.ndarray, metric: str) -> float:
+    """The arithmetic alone: every distance is computed once and not kept."""
     import scipy.spatial.distance
 
     queries, total = queries.astype(np.float64), 0.0
@@ -111,8 +110,8 @@ def _floor(queries, gallery, metric: str) -> float:
 
 
 def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return timing.peak_bytes(resource.getrusage(resource.RUSAGE_SELF)) / 1e6
 
 
 if __name__ == "__main__":
-    flag_config.run(main, RetrievalBenchmarkOptions)
+    run_command(main, RetrievalBenchmarkOptions)

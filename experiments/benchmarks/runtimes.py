@@ -1,49 +1,60 @@
-"""A whole request in other runtimes, beside the same one in Keras.
+"""A whole request in other runtimes, beside the same request in Keras.
 
     python -m experiments.benchmarks.runtimes
 
-From 6 s of sound to the face: the compact model that ships, and the paper's networks
-with random weights (a few minutes and 9 GB). Notes: the size of the file, and the
-cosine between its feature and Keras'.
+Measures the time from 6 s of sound to the face in exported files (SavedModel, TFLite,
+ONNX): of the compact model that ships, and of the paper's networks with random weights,
+which take a few minutes and 9 GB. The note gives the size of the file and the cosine
+between its feature and Keras'.
 """
 
 import dataclasses
+import functools
 import pathlib
 import tempfile
-from typing import TYPE_CHECKING, Callable, Dict, Iterator, Tuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from experiments.benchmarks import timing
+import numpy as np
+
+from experiments.benchmarks import random_data, timing
 from experiments.benchmarks.timing import Timing
-from speech2face import flag_config
-from speech2face.config_fields import option
+from speech2face.options import Options, option, run_command
+from speech2face.paper import VGG_FACE_FEATURE_DIM
 
 if TYPE_CHECKING:
-    import numpy as np
+    from speech2face.exports.small_weights import WeightType
+    from speech2face.inference.model import Speech2Face
 
-    from speech2face.inference import Speech2Face
+Outputs = dict[str, np.ndarray]  # 'feature', 'image' and so on: name -> [1, ...]
+Call = Callable[[np.ndarray], Outputs]  # of waveforms [1, 96,000] float32
 
-CLIP_SECS = 6
-SAMPLE_RATE_HZ = 16_000
-PAPER_FEATURE_DIM = 4096
-COMPACT_FILES = (
+# Format, and precision of the weights.
+COMPACT_FILES: "Sequence[tuple[str, WeightType]]" = (
     ("savedmodel", "float32"),
     ("tflite", "float32"),
     ("tflite", "int8"),
     ("onnx", "float32"),
     ("onnx", "int8"),
 )
-PAPER_FILES = (("tflite", "float32"), ("onnx", "float32"))
+PAPER_FILES: "Sequence[tuple[str, WeightType]]" = (
+    ("tflite", "float32"),
+    ("onnx", "float32"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
-class RuntimeBenchmarkOptions:
+class RuntimeBenchmarkOptions(Options):
     """How much is timed."""
 
-    n_repeats: int = option(5, "Calls of which the fastest counts.")
+    n_repeats: int = option(
+        5, "Calls of which the fastest counts.", minimum=1, maximum=1_000_000
+    )
 
 
 def main(options: RuntimeBenchmarkOptions) -> None:
     """Prints the table."""
+
     from speech2face import Speech2Face
 
     compact = Speech2Face.load()
@@ -54,64 +65,79 @@ def main(options: RuntimeBenchmarkOptions) -> None:
 
 
 def paper_model(compact: "Speech2Face") -> "Speech2Face":
-    """Returns the paper's networks with random weights."""
+    """Returns the paper's networks with random weights, around a compact bundle."""
     from speech2face import Speech2Face
     from speech2face.config import FaceDecoderConfig, VoiceTrainingConfig
-    from speech2face.dataset_info import RecognizerInfo
+    from speech2face.data.dataset_info import RecognizerInfo
     from speech2face.models import face_decoder, voice_encoder
 
     config = VoiceTrainingConfig()
-    encoder = voice_encoder.build_voice_encoder(config.voice_encoder, PAPER_FEATURE_DIM)
+    dim = VGG_FACE_FEATURE_DIM
+    encoder = voice_encoder.build_voice_encoder(config.voice_encoder, dim)
     decoder = face_decoder.build_face_decoder(
-        FaceDecoderConfig(), PAPER_FEATURE_DIM, compact.decoder.mean_landmarks
+        FaceDecoderConfig(), dim, compact.decoder.mean_landmarks
     )
     bundle = dataclasses.replace(
         compact.decoder,
         model=decoder,
         config=FaceDecoderConfig(),
-        recognizer=RecognizerInfo("vgg_face", PAPER_FEATURE_DIM, ""),
+        recognizer=RecognizerInfo("vgg_face", dim, ""),
     )
     return Speech2Face(encoder, bundle, config)
 
 
 def measure(
-    model: "Speech2Face", size: str, files: Tuple[Tuple[str, str], ...], n_repeats: int
+    model: "Speech2Face",
+    size: str,
+    files: "Sequence[tuple[str, WeightType]]",
+    n_repeats: int,
 ) -> Iterator[Timing]:
-    """Exports a model, and times each file, Keras, and Keras under XLA in turn."""
-    import numpy as np
+    """Exports a model, and times each file, Keras, and Keras under XLA in turn.
 
-    from speech2face.exports import network
+    Args:
+      model: is exported.
+      size: of the networks, for the table.
+      files: (format, precision of the weights) of each file.
+      n_repeats: calls of which the fastest counts.
 
-    sound = np.random.default_rng(0).normal(0, 0.1, (1, CLIP_SECS * SAMPLE_RATE_HZ))
-    waveforms = sound.astype(np.float32)
+    Yields:
+      XLA, then the files, each beside Keras.
+    """
+    from speech2face.exports import comparison, network
+
+    waveforms = random_data.noise(1)
     expected = network.in_keras(model, waveforms)["feature"]
-    calls: Dict[str, Callable] = {"Keras": _keras(model), "XLA": _keras(model, True)}
+    calls: dict[str, Call] = {"Keras": _keras(model), "XLA": _keras(model, True)}
     notes = {"XLA": ""}
     with tempfile.TemporaryDirectory() as folder:
         for name, kind in files:
             path = pathlib.Path(folder) / f"{name}_{kind}"
             calls[path.name], n_bytes = _exported(model, path, name, kind)
-            cosine = _cosine(calls[path.name](waveforms)["feature"], expected)
+            feature = calls[path.name](waveforms)["feature"]
+            cosine = comparison.smallest_cosine(feature, expected)
             notes[path.name] = f"{n_bytes / 1e6:.1f} MB, cosine {cosine:.6f}"
-        operations = {n: lambda call=call: call(waveforms) for n, call in calls.items()}
+        operations = {
+            name: functools.partial(call, waveforms) for name, call in calls.items()
+        }
         secs = timing.fastest(operations, n_repeats)
     for name, note in notes.items():
         what = f"request of 6 s, {size}, {name.replace('_', ', ')}"
         yield Timing(what, secs[name], "Keras", secs["Keras"], note)
 
 
-def _exported(model: "Speech2Face", path: pathlib.Path, name: str, kind: str):
+def _exported(
+    model: "Speech2Face", path: pathlib.Path, name: str, kind: "WeightType"
+) -> tuple[Call, int]:
     """Writes and opens one file: the call, and the bytes on disk."""
-    from speech2face.exports import job, small_weights
+    from speech2face.exports import comparison, export_job, small_weights
 
     with small_weights.rounded([model.encoder, model.decoder.model], kind):
-        job.FORMATS[name].write(model, path, kind)
-    parts = [part for part in (path, *path.rglob("*")) if part.is_file()]
-    return job.FORMATS[name].load(path), sum(part.stat().st_size for part in parts)
+        export_job.FORMATS[name].write(model, path, kind)
+    return export_job.FORMATS[name].load(path), comparison.size_bytes(path)
 
 
-def _keras(model: "Speech2Face", xla: bool = False) -> Callable:
-    """The whole in one TensorFlow graph, which waits for every output."""
+def _keras(model: "Speech2Face", xla: bool = False) -> Call:
+    """The whole request in one TensorFlow graph; waits for every output."""
     import tensorflow as tf
 
     from speech2face.exports import network
@@ -120,18 +146,11 @@ def _keras(model: "Speech2Face", xla: bool = False) -> Callable:
         lambda waveforms: network.from_waveform(model, waveforms), jit_compile=xla
     )
 
-    def call(waveforms: "np.ndarray") -> Dict[str, "np.ndarray"]:
+    def call(waveforms: np.ndarray) -> Outputs:
         return {name: value.numpy() for name, value in graph(waveforms).items()}
 
     return call
 
 
-def _cosine(left: "np.ndarray", right: "np.ndarray") -> float:
-    import numpy as np
-
-    left, right = left[0].astype(np.float64), right[0].astype(np.float64)
-    return float(left @ right / np.linalg.norm(left) / np.linalg.norm(right))
-
-
 if __name__ == "__main__":
-    flag_config.run(main, RuntimeBenchmarkOptions)
+    run_command(main, RuntimeBenchmarkOptions)

@@ -1,13 +1,14 @@
 """Pictures with a generated face at a known place, for tests and benchmarks."""
 
 import dataclasses
-from typing import Tuple
 
 import numpy as np
 
-from data_prep import sample_faces, sample_traits
+from data_prep.sample import camera, faces
+from data_prep.sample.traits import draw_people
 
-UNIT_PX = 120  # how finely a face is drawn before it is seen from afar
+UNIT_PX = 120  # how finely a face is drawn before it is reduced to the picture's scale
+_BOX_PER_EYE_DISTANCE = 2.2  # side of the detector's box
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Scene:
     """
 
     picture: np.ndarray
-    place: Tuple[float, float]
+    place: tuple[float, float]
     eyes_and_mouth: np.ndarray
 
 
@@ -29,27 +30,30 @@ def draw(height: int, width: int, face_px: float, seed: int) -> Scene:
     """A person before a wall, at random.
 
     Args:
-      height, width: of the picture, pixels.
+      height: of the picture, pixels.
+      width: of the picture, pixels.
       face_px: about the side of the detector's box.
       seed: decides who it is, and where.
+
+    Returns:
+      The picture and the place of the face.
     """
     rng = np.random.default_rng(seed)
-    person = sample_traits.draw_people(4, seed)[seed % 4]
-    eye_distance = face_px / 2.2
-    (face,) = sample_faces.build(person, UNIT_PX)
-    room = face_px * 0.9
-    view = sample_faces.View(
+    person = draw_people(4, seed)[seed % 4]
+    (face,) = faces.build(person, UNIT_PX)
+    room = face_px * 0.9  # from the picture's edges, so that the head is whole
+    view = camera.View(
         width_px=width,
         height_px=height,
-        eye_distance_px=eye_distance,
-        centre_x_px=rng.uniform(room, width - room),
-        centre_y_px=rng.uniform(room, max(room + 1, height - 1.2 * room)),
+        eye_distance_px=face_px / _BOX_PER_EYE_DISTANCE,
+        center_x_px=rng.uniform(room, width - room),
+        center_y_px=rng.uniform(room, max(room + 1, height - 1.2 * room)),
         roll=rng.uniform(-4, 4),
         yaw=rng.uniform(-6, 6),
     )
-    wall = sample_faces.draw_background(rng, width, height)
-    picture, points = sample_faces.render(face, view, wall)
-    middle = sample_faces.project({"middle": (0.0, 0.55, 1.0)}, view)["middle"]
+    wall = camera.draw_background(rng, width, height)
+    picture, points = camera.render(face, view, wall)
+    middle = camera.project({"middle": camera.MIDDLE}, view)["middle"]
     names = [name for name in points if "eye" in name or "mouth" in name]
     return Scene(
         picture,

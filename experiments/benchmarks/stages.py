@@ -1,33 +1,36 @@
-"""From media to batches: each stage of a record job, and the input pipeline.
+"""From media to batches: each stage of a record job, then the input pipeline.
 
     python -m experiments.benchmarks.stages
+    python -m experiments.benchmarks.stages --n_people=20
 
 Generates a few talking people, makes records of them in one process, and reads these.
-A stage stands beside all stages together; the input pipeline (parse, decode, fit to
-6 s, batch) stands beside TensorFlow reading the bare records.
+Measures the time of each stage a clip, beside all stages together; and the input
+pipeline's time an example (parse, decode, fit to 6 s, batch), beside TensorFlow reading
+the records without parsing them.
 """
 
 import dataclasses
-import json
 import pathlib
 import subprocess
 import sys
 import tempfile
-from typing import Iterator
+from collections.abc import Iterator
 
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Timing
-from speech2face import flag_config
-from speech2face.config_fields import option
+from speech2face.json_codec import read_json
+from speech2face.options import Options, option, run_command
 
-N_COPIES = 64  # times the records are read, for long enough to be timed
+N_COPIES = 64  # times the few records are read, so that it takes long enough to time
 
 
 @dataclasses.dataclass(frozen=True)
-class StageBenchmarkOptions:
+class StageBenchmarkOptions(Options):
     """How much is generated."""
 
-    n_people: int = option(4, "Generated people, of two clips each.")
+    n_people: int = option(
+        4, "Generated people, of two clips each.", minimum=3, maximum=1_000_000
+    )
 
 
 def main(options: StageBenchmarkOptions) -> None:
@@ -40,12 +43,18 @@ def measure(n_people: int) -> Iterator[Timing]:
     with tempfile.TemporaryDirectory() as folder:
         people, voices = pathlib.Path(folder) / "people", pathlib.Path(folder) / "data"
         _command(
-            *("data_prep.sample_people", f"--output_dir={people}"),
-            *(f"--n_people={n_people}", "--clips_per_person=2"),
+            "data_prep.sample_people",
+            f"--output_dir={people}",
+            f"--n_people={n_people}",
+            "--clips_per_person=2",
+            "--n_silent_people=0",
         )
         _command(
-            *("data_prep.build_tfrecords", f"--manifest={people}/manifest.csv"),
-            *(f"--output_dir={voices}", "--recognizer=dlib", "--n_workers=1"),
+            "data_prep.build_tfrecords",
+            f"--manifest={people}/manifest.csv",
+            f"--output_dir={voices}",
+            "--recognizer=dlib",
+            "--n_workers=1",  # stages that share cores would time each other
         )
         yield from _job_stages(voices)
         yield _input_pipeline(voices)
@@ -58,7 +67,7 @@ def _command(module: str, *flags: str) -> None:
 
 
 def _job_stages(voices: pathlib.Path) -> Iterator[Timing]:
-    stages = json.loads((voices / "report.json").read_text())["stages"]
+    stages = read_json(voices / "report.json")["stages"]
     per_clip = {
         name: stage["busy_secs"] / stage["in"] for name, stage in stages.items()
     }
@@ -71,16 +80,17 @@ def _job_stages(voices: pathlib.Path) -> Iterator[Timing]:
 def _input_pipeline(voices: pathlib.Path) -> Timing:
     import tensorflow as tf
 
-    from speech2face import dataset_info, input_pipeline
     from speech2face.config import AudioConfig, AugmentConfig, LoopConfig
+    from speech2face.data import dataset_info, input_pipeline
 
     info = dataset_info.read(voices, kind="voice")
     split = max(info.splits, key=info.n_examples)
     shards = info.shards(split) * N_COPIES
     parse = input_pipeline.voice_parser(info, AudioConfig(), AugmentConfig(), seed=0)
+    repeated = dataclasses.replace(info, splits={split: shards})
+    # In order and unshuffled, as the bare records are read beside it.
     batches = input_pipeline.evaluation_batches(
-        *(voices, dataclasses.replace(info, splits={split: shards}), split),
-        *(LoopConfig().batch_size, parse),
+        voices, repeated, split, LoopConfig().batch_size, parse
     )
     bare = tf.data.TFRecordDataset([str(voices / shard.name) for shard in shards])
     secs = timing.fastest(
@@ -101,4 +111,4 @@ def _input_pipeline(voices: pathlib.Path) -> Timing:
 
 
 if __name__ == "__main__":
-    flag_config.run(main, StageBenchmarkOptions)
+    run_command(main, StageBenchmarkOptions)

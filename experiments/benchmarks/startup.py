@@ -1,28 +1,28 @@
-"""Time and memory of the commands, each in a process of its own.
+"""Time and peak memory of the commands, each in a process of its own.
 
     python -m experiments.benchmarks.startup
 
-`--help` of every command stands beside an empty Python. A whole `reconstruct` of 6 s
-with the model that ships is timed from behind `import tensorflow`, which no request can
-do without, and stands beside it. The note is the largest resident memory.
+Measures `--help` of every command, beside a Python that does nothing; and a whole
+`reconstruct` of 6 s with the model that ships, from the end of `import tensorflow` on,
+beside that import, which no request can do without.
 """
 
 import dataclasses
 import pathlib
 import re
 import tempfile
-from typing import Iterator, List
+from collections.abc import Iterator
 
-from experiments.benchmarks import timing
+from experiments.benchmarks import random_data, timing
 from experiments.benchmarks.timing import Timing
-from speech2face import flag_config
-from speech2face.config_fields import option
+from speech2face.options import Options, option, run_command
+from speech2face.paper import SAMPLE_RATE_HZ
 
 PACKAGES = ("speech2face", "data_prep", "experiments")
 _IS_COMMAND = re.compile(
-    r'^if __name__ == "__main__":\n    flag_config\.run\(', re.MULTILINE
+    r'^if __name__ == "__main__":\n    run_command\(', re.MULTILINE
 )
-_HELP_STATUS = 1  # absl's
+# What the command does, with a clock read after the import of TensorFlow.
 _RECONSTRUCT = """
 import runpy, time
 start = time.perf_counter()
@@ -37,10 +37,15 @@ _ROOT = pathlib.Path(__file__).parents[2]
 
 
 @dataclasses.dataclass(frozen=True)
-class StartupBenchmarkOptions:
+class StartupBenchmarkOptions(Options):
     """How much is timed."""
 
-    n_repeats: int = option(2, "Processes of each command of which the fastest counts.")
+    n_repeats: int = option(
+        2,
+        "Processes of each command of which the fastest counts.",
+        minimum=1,
+        maximum=1_000_000,
+    )
 
 
 def main(options: StartupBenchmarkOptions) -> None:
@@ -48,8 +53,8 @@ def main(options: StartupBenchmarkOptions) -> None:
     print(timing.to_markdown(list(measure(options.n_repeats))))
 
 
-def commands() -> List[str]:
-    """Every module that is a command: it hands `main` to flag_config."""
+def commands() -> list[str]:
+    """Every module that is a command, which is one that calls `run_command`."""
     names = []
     for package in PACKAGES:
         for path in sorted((_ROOT / package).glob("*.py")):
@@ -59,23 +64,22 @@ def commands() -> List[str]:
 
 
 def measure(n_repeats: int) -> Iterator[Timing]:
-    """Times every command's `--help`, then a request from a cold start."""
+    """Times `--help` of every command, then a request in a new process."""
+    # No command can start faster than Python itself.
     empty = _fastest(["-c", "pass"], n_repeats).secs
     for name in commands():
-        run = _fastest(["-m", name, "--help"], n_repeats, _HELP_STATUS)
+        run = _fastest(["-m", name, "--help"], n_repeats)
         note = f"{run.memory_mb:.0f} MB"
         yield Timing(f"{name} --help", run.secs, "python", empty, note)
     yield _cold_request(n_repeats)
 
 
 def _cold_request(n_repeats: int) -> Timing:
-    import numpy as np
     import soundfile
 
     with tempfile.TemporaryDirectory() as folder:
         path = str(pathlib.Path(folder) / "voice.wav")
-        noise = np.random.default_rng(0).normal(0, 0.1, 96_000)
-        soundfile.write(path, noise, 16_000)
+        soundfile.write(path, random_data.noise(1)[0], SAMPLE_RATE_HZ)
         command = ["-c", _RECONSTRUCT, "--audio", path, "--output_dir", folder]
         runs = [timing.run_command(command) for _ in range(n_repeats)]
     times = [[float(t) for t in run.stdout.split()[-2:]] for run in runs]
@@ -84,10 +88,10 @@ def _cold_request(n_repeats: int) -> Timing:
     return Timing("reconstruct 6 s, cold", secs, "import tensorflow", imported, note)
 
 
-def _fastest(arguments: List[str], n_repeats: int, status: int = 0) -> timing.Run:
-    runs = [timing.run_command(arguments, status) for _ in range(n_repeats)]
+def _fastest(arguments: list[str], n_repeats: int) -> timing.Run:
+    runs = [timing.run_command(arguments) for _ in range(n_repeats)]
     return min(runs, key=lambda run: run.secs)
 
 
 if __name__ == "__main__":
-    flag_config.run(main, StartupBenchmarkOptions)
+    run_command(main, StartupBenchmarkOptions)

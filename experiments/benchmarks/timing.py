@@ -1,31 +1,38 @@
 """How the benchmarks measure: in turn, the fastest call, beside a floor or a twin.
 
 Seconds mean little on a shared machine. Every timing therefore stands beside another
-one of the same run: what the hardware could do at best (a matrix product of as many
-operations, a plain copy), or the straightforward way to the same result.
+one of the same run: what the hardware could do at best, the floor (a matrix product of
+as many operations, a plain copy), or the straightforward way to the same result, the
+twin. Why: docs/decisions/step-benchmark.md.
 """
 
 import dataclasses
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
-from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
+from speech2face.errors import UserError
+from speech2face.json_codec import parse_json
+
+# Large enough for the full rate of any device, small enough for milliseconds.
 MATRIX_SIZE = 2048
 
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Seconds of something, and of what it is compared with, in one run.
+    """An operation and its yardstick, both timed in one run.
 
     Attributes:
-      what: is timed.
-      secs: of the fastest call.
-      beside: the floor or the twin.
-      beside_secs: its fastest call.
-      note: what else was measured, such as memory.
+      what: name of the operation.
+      secs: seconds of its fastest call.
+      beside: name of the floor or twin it is compared with.
+      beside_secs: seconds of that one's fastest call.
+      note: anything else that was measured, such as memory.
     """
 
     what: str
@@ -36,7 +43,7 @@ class Timing:
 
     @property
     def ratio(self) -> float:
-        """How many times as long as what it is compared with."""
+        """How many times as long as its yardstick it takes."""
         return self.secs / self.beside_secs
 
 
@@ -52,16 +59,16 @@ def to_markdown(timings: Sequence[Timing]) -> str:
 
 
 def fastest(
-    operations: Dict[str, Callable[[], object]], n_repeats: int
-) -> Dict[str, float]:
+    operations: Mapping[str, Callable[[], object]], n_repeats: int
+) -> dict[str, float]:
     """Seconds of the fastest call of each operation.
 
-    The operations take turns, so that what else the machine does meets all alike. One
-    call of each, which may compile, does not count.
+    The operations take turns, so that other load on the machine affects all alike. The
+    first call of each does not count: it may compile.
     """
     for operation in operations.values():
         operation()
-    times: Dict[str, List[float]] = {name: [] for name in operations}
+    times: dict[str, list[float]] = {name: [] for name in operations}
     for _ in range(n_repeats):
         for name, operation in operations.items():
             start = time.perf_counter()
@@ -70,12 +77,12 @@ def fastest(
     return {name: min(values) for name, values in times.items()}
 
 
-def matrix_product(dtype: str = "float32") -> Tuple[Callable[[], object], float]:
-    """A large square matrix product on TensorFlow's device, and its operations.
+def matrix_product(dtype: str = "float32") -> tuple[Callable[[], object], float]:
+    """A large square matrix product on TensorFlow's device.
 
     Returns:
-      A function that computes it and waits, and the multiplications and additions that
-      it takes.
+      A function that computes it and waits for the result, and its number of
+      multiplications and additions.
     """
     import tensorflow as tf
 
@@ -90,7 +97,7 @@ class Run(NamedTuple):
 
     Attributes:
       secs: from start to end.
-      memory_mb: its largest resident memory, at least that of who started it.
+      memory_mb: its peak resident memory, which is at least its parent's.
       stdout: what it printed.
     """
 
@@ -99,11 +106,37 @@ class Run(NamedTuple):
     stdout: str
 
 
-def run_command(arguments: Sequence[str], status: int = 0) -> Run:
-    """Runs `python` with arguments in a new process, which should exit with `status`.
+def peak_bytes(usage: resource.struct_rusage) -> int:
+    """The peak resident memory of a process."""
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def measure_in_process(module: str, flags: Mapping[str, object]) -> dict[str, Any]:
+    """Runs one measurement in a process of its own, which starts with no memory in use.
+
+    Args:
+      module: a benchmark that prints its measurements as JSON on the last line.
+      flags: its options.
+
+    Returns:
+      The measurements.
 
     Raises:
-      RuntimeError: it exits otherwise; with what it printed last.
+      UserError: the process failed; its message is on standard error.
+    """
+    command = [sys.executable, "-m", module]
+    command += [f"--{name}={value}" for name, value in flags.items()]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise UserError(f"{' '.join(command[1:])} failed; see above")
+    return parse_json(done.stdout.splitlines()[-1], f"output of {module}")
+
+
+def run_command(arguments: Sequence[str]) -> Run:
+    """Runs `python` with arguments in a new process.
+
+    Raises:
+      RuntimeError: it does not exit with 0; the message ends with its last output.
     """
     start = time.perf_counter()
     with tempfile.TemporaryFile("w+") as stderr:
@@ -111,14 +144,15 @@ def run_command(arguments: Sequence[str], status: int = 0) -> Run:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=stderr, text=True
         )
+        assert process.stdout is not None  # a pipe was asked for
         with process.stdout:
             stdout = process.stdout.read()
+        # Not `process.wait`, which does not report the memory.
         _, ended, usage = os.wait4(process.pid, 0)
         secs = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(ended)
-        if process.returncode != status:
+        if process.returncode:
             stderr.seek(0)
             last = stderr.read()[-500:]
             raise RuntimeError(f"python {' '.join(arguments)} failed: {last}")
-    per_mb = 1e6 if sys.platform == "darwin" else 1e3
-    return Run(secs, usage.ru_maxrss / per_mb, stdout)
+    return Run(secs, peak_bytes(usage) / 1e6, stdout)

@@ -1,41 +1,71 @@
 """One step of training at paper size, beside the same step in plain Keras.
 
     python -m experiments.benchmarks.training_step
+    python -m experiments.benchmarks.training_step --width=0.25    # small machines
 
-Both sides take `--batch_size` examples of 6 s through Table 1 and Eq. 1 against a face
-decoder of paper size, each in a process of its own, so that memory is its own. Ours
-reads records through the input pipeline, as a training does; the twin has its batch at
-hand. FLOP/s count three forward passes (Table 1's multiplications and additions), and
-stand beside a 2048 x 2048 matrix product in the same process. On a shared machine CPU
-seconds say more than seconds. `--width=0.25` is for small machines.
+Measures seconds, CPU seconds, FLOP/s and peak memory of a step. Both sides take
+`--batch_size` examples of 6 s through Table 1 and Eq. 1, with a face decoder of paper
+size. Each runs in a process of its own, so that its memory can be measured. Ours reads
+records through the input pipeline, as a training does; the twin (`keras_twin`) has its
+batch in memory.
+
+The FLOP/s count three forward passes (Table 1's multiplications and additions), and
+stand beside a 2048 x 2048 matrix product of the same process. On a shared machine CPU
+seconds say more than seconds. Why so: docs/decisions/step-benchmark.md.
 """
 
 import dataclasses
 import json
 import os
 import pathlib
-import subprocess
-import sys
+import resource
 import tempfile
 import time
-from typing import Dict, Iterator, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
-from experiments.benchmarks import material, timing
-from speech2face import flag_config
-from speech2face.config import Precision
-from speech2face.config_fields import option
+import numpy as np
+
+from experiments.benchmarks import random_data, timing
+from speech2face import paper
+from speech2face.config import (
+    LoopConfig,
+    Precision,
+    VoiceEncoderConfig,
+    VoiceTrainingConfig,
+)
+from speech2face.options import Options, option, run_command
+
+Side = Literal["ours", "twin"]
+Measurements = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingStepOptions:
-    """What is timed."""
+class TrainingStepOptions(Options):
+    """The size of the step, and how it is computed."""
 
-    width: float = option(1.0, "Multiplier on Table 1's channels; 1 is the paper's.")
-    feature_dim: int = option(4096, "Length of the face feature; the paper's is 4096.")
-    batch_size: int = option(8, "Examples of a step (Sec. 3: 8).")
-    n_steps: int = option(3, "Steps of which the fastest counts, after one to warm up.")
+    width: float = option(
+        1.0, "Multiplier on Table 1's channels; 1 is the paper's.", above=0, maximum=16
+    )
+    feature_dim: int = option(
+        paper.VGG_FACE_FEATURE_DIM,
+        "Length of the face feature; the paper's is 4096.",
+        minimum=1,
+        maximum=65_536,
+    )
+    batch_size: int = option(
+        8, "Examples of a step (Sec. 3: 8).", minimum=1, maximum=2**20
+    )
+    n_steps: int = option(
+        3,
+        "Steps of which the fastest counts, after one to warm up.",
+        minimum=1,
+        maximum=1_000_000,
+    )
     precision: Precision = option("float32", "Arithmetic of both sides.")
-    accumulate_steps: int = option(1, "Parts in which ours computes a batch.")
+    accumulate_steps: int = option(
+        1, "Parts into which ours divides a batch.", minimum=1, maximum=2**20
+    )
     xla: bool = option(False, "Compile ours with XLA.")
     side: Literal["both", "ours", "twin"] = option(
         "both", "'both' runs each in a process of its own."
@@ -43,16 +73,17 @@ class TrainingStepOptions:
 
 
 def main(options: TrainingStepOptions) -> None:
-    """Prints the table, or of one side its measurements as JSON."""
+    """Prints the table, or the measurements of one side as JSON."""
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the training commands do
     if options.side == "both":
-        print(report({side: _in_process(options, side) for side in ("ours", "twin")}))
+        ours, twin = _in_process(options, "ours"), _in_process(options, "twin")
+        print(report({"ours": ours, "twin": twin}))
     else:
         print(json.dumps(measure(options)))
 
 
-def report(sides: Dict[str, dict]) -> str:
-    """A table of both sides, and what it says in words."""
+def report(sides: Mapping[str, Measurements]) -> str:
+    """A table of both sides, and a sentence that compares them."""
     header = ["", "s a step", "CPU s", "examples/s", "GFLOP/s", "of a matrix product"]
     header += ["waits for input", "memory, GB"]
     rows = [header, ["---"] * len(header)]
@@ -86,114 +117,107 @@ def report(sides: Dict[str, dict]) -> str:
     )
 
 
-def measure(options: TrainingStepOptions) -> dict:
+def measure(options: TrainingStepOptions) -> Measurements:
     """Measures one side in this process."""
-    import resource
-
     product, product_operations = timing.matrix_product()
     side = _ours if options.side == "ours" else _twin
     with tempfile.TemporaryDirectory() as folder:
         steps = list(side(options, pathlib.Path(folder)))
     product_secs = timing.fastest({"product": product}, 5)["product"]
+    # The first step compiles.
     best = min(steps[1:], key=lambda step: step["secs"])
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes
-    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    peak_bytes = timing.peak_bytes(resource.getrusage(resource.RUSAGE_SELF))
     return {
         **best,
         "batch_size": options.batch_size,
         "n_operations": options.batch_size * n_operations(options),
         "product_rate": product_operations / product_secs,
-        "memory_gb": usage / 1e9,
+        "memory_gb": peak_bytes / 1e9,
     }
 
 
 def n_operations(options: TrainingStepOptions) -> float:
-    """Multiplications and additions of an example: three forward passes of Table 1."""
+    """Multiplications and additions of an example: three forward passes of Table 1.
+
+    One pass forward, one for the gradients of the activations, one for those of the
+    weights.
+    """
     import keras
 
-    from experiments import architecture
-    from speech2face import audio
-    from speech2face.config import VoiceEncoderConfig
+    from experiments.lib import architecture
+    from speech2face.audio import spectrogram
     from speech2face.models import voice_encoder
 
-    frames = audio.n_frames(material.CLIP_SECS * audio.SAMPLE_RATE_HZ)
+    frames = spectrogram.n_frames(random_data.CLIP_SAMPLES)
     with keras.StatelessScope(initialize_variables=False):  # shapes without weights
         config = VoiceEncoderConfig(width=options.width)
         model = voice_encoder.build_table_1(config, options.feature_dim)
-        shapes = architecture.shapes_for(model, (frames, audio.N_BANDS, 2))
+        shapes = architecture.shapes_for(model, (frames, paper.N_BANDS, 2))
         names = [row.layer for row in voice_encoder.TABLE_1]
         rows = architecture.built_layers(model, names, [shapes])
     return 6.0 * sum(row.multiply_adds for row in rows)
 
 
-def _in_process(options: TrainingStepOptions, side: str) -> dict:
+def _in_process(options: TrainingStepOptions, side: Side) -> Measurements:
     flags = dataclasses.asdict(dataclasses.replace(options, side=side))
-    command = [sys.executable, "-m", "experiments.benchmarks.training_step"]
-    command += [f"--{name}={value}" for name, value in flags.items()]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise ValueError(f"the {side} side failed; see above")
-    return json.loads(done.stdout.splitlines()[-1])
+    return timing.measure_in_process("experiments.benchmarks.training_step", flags)
 
 
-def _ours(options: TrainingStepOptions, folder: pathlib.Path) -> Iterator[dict]:
-    from speech2face import input_pipeline, voice_trainer
+def _ours(options: TrainingStepOptions, folder: pathlib.Path) -> Iterator[Measurements]:
+    from speech2face.data import input_pipeline
+    from speech2face.training.voice import VoiceTrainer
 
     config = _config(options)
-    info = material.write_records(folder, options.feature_dim)
+    info = random_data.write_records(folder, options.feature_dim)
     parse = input_pipeline.voice_parser(info, config.audio, config.augment, 0)
-    trainer = voice_trainer.VoiceTrainer(config, material.decoder(options.feature_dim))
+    trainer = VoiceTrainer(config, random_data.decoder(options.feature_dim))
     batches = input_pipeline.training_batches(folder, info, config.loop, parse)
     batches = iter(batches)
     for _ in range(options.n_steps + 1):
-        start, cpu = time.perf_counter(), time.process_time()
+        start, cpu_start = time.perf_counter(), time.process_time()
         batch = next(batches)
         batch.pop("clip_id")
         wait_secs = time.perf_counter() - start
         trainer.train_step(batch)["total"].numpy()  # waits for the step
-        yield _took(start, cpu, wait_secs)
+        yield _step(start, cpu_start, wait_secs)
 
 
-def _twin(options: TrainingStepOptions, folder: pathlib.Path) -> Iterator[dict]:
+def _twin(options: TrainingStepOptions, folder: pathlib.Path) -> Iterator[Measurements]:
+    del folder  # the twin reads no records
     import keras
-    import numpy as np
 
     from experiments.benchmarks import keras_twin
-    from speech2face.precision import dtype_policy
+    from speech2face.training.precision import dtype_policy
 
-    decoder = material.decoder(options.feature_dim)
+    decoder = random_data.decoder(options.feature_dim)
     keras.config.set_dtype_policy(dtype_policy(options.precision))
     twin = keras_twin.Twin(_config(options), decoder)
-    examples = material.examples(options.feature_dim)[: options.batch_size]
-    batch = [
-        np.stack([getattr(example, name) for example in examples])
-        for name in ("waveform", "face_feature")
-    ]
+    examples = random_data.examples(options.feature_dim)[: options.batch_size]
+    waveforms = np.stack([example.waveform for example in examples])
+    features = np.stack([example.face_feature for example in examples])
     for _ in range(options.n_steps + 1):
-        start, cpu = time.perf_counter(), time.process_time()
-        twin.train_on_batch(*batch)
-        yield _took(start, cpu, wait_secs=0.0)
+        start, cpu_start = time.perf_counter(), time.process_time()
+        twin.train_on_batch(waveforms, features)
+        yield _step(start, cpu_start, wait_secs=0.0)
 
 
-def _took(start: float, cpu: float, wait_secs: float) -> dict:
+def _step(start: float, cpu_start: float, wait_secs: float) -> Measurements:
     return {
         "secs": time.perf_counter() - start,
-        "cpu_secs": time.process_time() - cpu,
+        "cpu_secs": time.process_time() - cpu_start,
         "wait_secs": wait_secs,
     }
 
 
-def _config(options: TrainingStepOptions):
-    from speech2face.config import LoopConfig, VoiceEncoderConfig, VoiceTrainingConfig
-
-    n_steps = options.n_steps + 1
+def _config(options: TrainingStepOptions) -> VoiceTrainingConfig:
+    n_steps = options.n_steps + 1  # the first one warms up
     return VoiceTrainingConfig(
         voice_encoder=VoiceEncoderConfig(width=options.width),
         loop=LoopConfig(
             batch_size=options.batch_size,
-            epochs=n_steps * options.batch_size / material.N_RECORDS,
+            epochs=n_steps * options.batch_size / random_data.N_RECORDS,
             precision=options.precision,
-            shuffle_buffer=material.N_RECORDS,
+            shuffle_buffer=random_data.N_RECORDS,
             accumulate_steps=options.accumulate_steps,
             xla=options.xla,
         ),
@@ -201,4 +225,4 @@ def _config(options: TrainingStepOptions):
 
 
 if __name__ == "__main__":
-    flag_config.run(main, TrainingStepOptions)
+    run_command(main, TrainingStepOptions)

@@ -1,35 +1,40 @@
-"""What the spline warp costs, in bilinear resizes of the same size.
+"""The cost of the spline warp, in bilinear resizes to the same size.
 
     python -m experiments.benchmarks.warp
+    python -m experiments.benchmarks.warp --batch_size=1
 
-Faces of the face decoder's size, warped to landmarks a few pixels from the mean face's,
-on the device TensorFlow chooses, uncompiled and under XLA. The yardstick is a bilinear
-resize from 192 x 192 px to that size by operations that every device has: compiled,
-`tf.image.resize`; uncompiled, four gathers a pixel, since there `tf.image.resize` is
-one kernel written for the device, which has a row of its own.
+Measures the time to warp faces of 224 x 224 px to landmarks a few pixels from the mean
+face's, on TensorFlow's default device, uncompiled and under XLA. The yardstick is a
+bilinear resize from 192 x 192 px, by operations that every device has: compiled,
+`tf.image.resize`; uncompiled, four gathers a pixel. Uncompiled `tf.image.resize` is one
+kernel written for the device; it has a row of its own.
 """
 
 import dataclasses
-from typing import Callable, Dict, Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
 
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Timing
-from speech2face import flag_config
-from speech2face.config_fields import option
+from speech2face.options import Options, option, run_command
+from speech2face.paper import FACE_PX
 
-IMAGE_PX = 224
-SMALLER_PX = 192  # is resized to that
+SMALLER_PX = 192  # is resized to 224
 
 _RESIZE = "tf.image.resize"
 _RESIZE_BY_GATHERS = "resize by gathers"
 
 
 @dataclasses.dataclass(frozen=True)
-class WarpBenchmarkOptions:
+class WarpBenchmarkOptions(Options):
     """How much is timed."""
 
-    batch_size: int = option(8, "Images a call.")
-    n_repeats: int = option(20, "Calls of which the fastest counts.")
+    batch_size: int = option(8, "Images a call.", minimum=1, maximum=2**20)
+    n_repeats: int = option(
+        20, "Calls of which the fastest counts.", minimum=1, maximum=1_000_000
+    )
 
 
 def main(options: WarpBenchmarkOptions) -> None:
@@ -38,7 +43,7 @@ def main(options: WarpBenchmarkOptions) -> None:
 
 
 def measure(batch_size: int, n_repeats: int) -> Iterator[Timing]:
-    """Times every operation beside its resize, both uncompiled, then both compiled."""
+    """Times every operation beside a resize: uncompiled, then under XLA."""
     import tensorflow as tf
 
     for xla, yardstick in ((False, _RESIZE_BY_GATHERS), (True, _RESIZE)):
@@ -52,20 +57,23 @@ def measure(batch_size: int, n_repeats: int) -> Iterator[Timing]:
             yield Timing(what, secs[name], yardstick, secs[yardstick])
 
 
-def operations(batch_size: int) -> Dict[str, Callable]:
-    """Returns what is timed: functions without arguments, on fixed random input."""
-    import numpy as np
+def operations(batch_size: int) -> dict[str, Callable[[], Any]]:
+    """Returns the operations, functions without arguments, on fixed random input."""
     import tensorflow as tf
 
-    from speech2face import decoder_bundle, inference
-    from speech2face.models import warp
+    from speech2face.artifacts import decoder_bundle, decoder_files
+    from speech2face.inference import model as inference_model
+    from speech2face.models import sampling, warp
 
-    decoder = decoder_bundle.load(inference.DEFAULT_BUNDLE / decoder_bundle.DECODER_DIR)
+    decoder = decoder_bundle.load(
+        inference_model.DEFAULT_BUNDLE / decoder_files.DECODER_DIR
+    )
     rng = np.random.default_rng(0)
-    ys, xs = np.mgrid[:IMAGE_PX, :IMAGE_PX] + 0.5
-    to_smaller = np.stack([xs, ys]) * (SMALLER_PX / IMAGE_PX - 1)
+    ys, xs = np.mgrid[:FACE_PX, :FACE_PX] + 0.5
+    to_smaller = np.stack([xs, ys]) * (SMALLER_PX / FACE_PX - 1)
     to_smaller = to_smaller[None].astype(np.float32)
-    size = (batch_size, IMAGE_PX, IMAGE_PX, 3)
+    size = (batch_size, FACE_PX, FACE_PX, 3)
+    # Variables: the tape watches them, and no compiler folds them into constants.
     images = tf.Variable(rng.random(size, np.float32))
     smaller = tf.Variable(images[:, :SMALLER_PX, :SMALLER_PX])
     mean = decoder.mean_landmarks[None].repeat(batch_size, 0)
@@ -81,8 +89,8 @@ def operations(batch_size: int) -> Dict[str, Callable]:
         return [tf.convert_to_tensor(gradient) for gradient in gradients]
 
     return {
-        _RESIZE: lambda: tf.image.resize(smaller.value(), (IMAGE_PX, IMAGE_PX)),
-        _RESIZE_BY_GATHERS: lambda: warp.sample(images.value(), to_smaller),
+        _RESIZE: lambda: tf.image.resize(smaller.value(), (FACE_PX, FACE_PX)),
+        _RESIZE_BY_GATHERS: lambda: sampling.sample(images.value(), to_smaller),
         "warp, order 1": forward(),
         "warp, order 1, every pixel": forward(node_step_px=1),
         "warp, order 1, portable": forward(portable=True),
@@ -91,8 +99,8 @@ def operations(batch_size: int) -> Dict[str, Callable]:
     }
 
 
-def _waiting(operation: Callable) -> Callable[[], None]:
-    """The operation, until all its outputs are there."""
+def _waiting(operation: Callable[[], Any]) -> Callable[[], None]:
+    """The operation, followed by a wait for all its outputs."""
     import tensorflow as tf
 
     def call() -> None:
@@ -103,4 +111,4 @@ def _waiting(operation: Callable) -> Callable[[], None]:
 
 
 if __name__ == "__main__":
-    flag_config.run(main, WarpBenchmarkOptions)
+    run_command(main, WarpBenchmarkOptions)

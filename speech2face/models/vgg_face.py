@@ -1,4 +1,4 @@
-"""VGG-Face: the face recogniser whose fc7 is the paper's face feature.
+"""VGG-Face: the face recognizer whose fc7 is the paper's face feature.
 
 O. M. Parkhi, A. Vedaldi, A. Zisserman, "Deep Face Recognition", BMVC 2015: thirteen
 3 x 3 convolutions in five blocks, each block followed by a 2 x 2 max pool, then three
@@ -7,29 +7,30 @@ fully connected layers; 145,002,878 parameters. Speech2Face freezes it and uses
     face_feature (v_f)     fc7, 4096-D, before its ReLU unless asked otherwise
     face_logits (f_VGG)    fc8, 2622 identities, computed from relu(fc7)
 
-The input is RGB, 0 to 255; the mean colour of the training set is subtracted inside,
-so that a caller cannot get the mean or the channel order wrong. Weights come from the
-authors' files or their conversions by way of `speech2face.import_vgg_face`, which
-brings them to one channel order and one layout (`speech2face.vgg_face_file`).
+The input is RGB, 0 to 255 (docs/decisions/vgg-face-input.md); the mean color of the
+training set is subtracted inside, so that a caller cannot get the mean or the channel
+order wrong. Weights come from the authors' files or their conversions through
+`speech2face.import_vgg_face`, which brings them to one channel order and one layout
+(`speech2face.weights.vgg_face_file`).
 """
 
 import keras
 
-from speech2face import vgg_face_file
-from speech2face.vgg_face_file import load_head  # noqa: F401  (the head, alone)
+from speech2face.files import PathLike
+from speech2face.weights import vgg_face_file, vgg_face_size
 
-# Mean colour of the training faces, from the authors' files (averageImage).
+# Mean color of the training faces, from the authors' files (averageImage).
 MEAN_RGB = (129.1863, 104.7624, 93.5940)
 
 
 def build_vgg_face(
     fc7_relu: bool = False,
-    size: vgg_face_file.VggFaceSize = vgg_face_file.PAPER_SIZE,
+    size: vgg_face_size.VggFaceSize = vgg_face_size.PAPER_SIZE,
 ) -> keras.Model:
     """Builds VGG-Face with zero weights; `load_vgg_face` fills them.
 
     Args:
-      fc7_relu: whether output `fc7` is taken behind its ReLU.
+      fc7_relu: whether output `fc7` is taken after its ReLU.
       size: channel counts; the defaults are the paper's network.
 
     Returns:
@@ -40,7 +41,7 @@ def build_vgg_face(
     """
     image = keras.Input((size.input_px, size.input_px, 3), name="image")
     offset = [-value for value in MEAN_RGB]
-    # float32 throughout, whatever the policy: features must not depend on it
+    # float32 throughout, whatever the policy: features must not depend on it.
     x = keras.layers.Rescaling(
         1.0, offset=offset, dtype="float32", name="subtract_mean"
     )(image)
@@ -61,7 +62,7 @@ def build_vgg_face(
     return model
 
 
-def load_vgg_face(path: str, fc7_relu: bool = False) -> keras.Model:
+def load_vgg_face(path: PathLike, fc7_relu: bool = False) -> keras.Model:
     """Returns VGG-Face with the weights of an imported file.
 
     Args:
@@ -70,7 +71,7 @@ def load_vgg_face(path: str, fc7_relu: bool = False) -> keras.Model:
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: the file is not an imported one, is incomplete, or was changed.
+      UserError: the file is not an imported one, is incomplete, or was changed.
     """
     weights, info = vgg_face_file.read_weights(path)
     model = build_vgg_face(fc7_relu, info.size)

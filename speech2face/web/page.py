@@ -1,61 +1,69 @@
-"""The web page: its parts, and what happens when one is used.
+"""The web page: its parts, and which of the `handlers` each part calls.
 
-Gradio serves it. Nothing is loaded from elsewhere and nothing is reported; results
-are HTML with the pictures inside, so that no result is ever a file.
+Gradio serves it. The page loads nothing from other servers and reports nothing to them.
+Results are HTML that contains its pictures, so no result is ever a file.
 """
 
 import functools
 import pathlib
-from typing import Dict, Iterator, Optional, Tuple
+from collections.abc import Iterable
+from typing import Any
 
+import fastapi
 import gradio as gr
 from gradio.events import EventListener
 
-from speech2face.inference import Speech2Face
-from speech2face.web import texts, views, voices
-from speech2face.web.voices import Limits, Listener, Voice
+from speech2face.inference.model import Speech2Face
+from speech2face.web import scripts, texts, views
+from speech2face.web.events import EventChecks
+from speech2face.web.forgetting import MEMORY_SECS
+from speech2face.web.guard import Guard
+from speech2face.web.handlers import Handlers
+from speech2face.web.inputs import taking_uploads
+from speech2face.web.limits import Limits
+from speech2face.web.uploads import Uploads
+from speech2face.web.visitors import Hosts
+from speech2face.web.waiting import Waiting
 
-MEMORY_SECS = 1800  # a session's voices are forgotten after so long
-QUEUE_SIZE = 60
-MAX_EXAGGERATION = 2.0
-EXAMPLES_DIR = pathlib.Path(__file__).parent.parent / "examples"
+MAX_SESSIONS = 200  # whose voices are remembered: up to 10 MB each
+MAX_EXAGGERATION = 2.0  # the face is three times as far from the average face
 
-_MEDIA = ["audio", "video", ".opus", ".amr", ".mka", ".mkv", ".m4a", ".oga"]
+_STYLE = pathlib.Path(__file__).parent / "templates" / "app.css"
+# What a browser offers to choose. "audio" and "video" are what it knows as such.
+MEDIA = [
+    *("audio", "video", ".opus", ".amr", ".mka", ".mkv", ".m4a", ".oga", ".flac"),
+    *(".aif", ".aiff", ".wma"),
+]
+# One model computes at a time: two would only share the same cores.
 _ONE_AT_A_TIME = {"concurrency_id": "model", "concurrency_limit": 1}
+# The events of a microphone keep their order, apart from the queue of the model.
 _IN_ORDER = {"concurrency_id": "live", "concurrency_limit": 1}
-_QUIET = {"show_progress": "hidden"}
-# Gradio's own `stream` forgets blocks that come while an earlier one is worked on. As
-# an event like others, each waits for its turn.
+_WITHOUT_PROGRESS = {"show_progress": "hidden"}
+# Of the positions of a slider that is dragged, only the last one counts.
+_SLIDER = {"trigger_mode": "always_last", **_WITHOUT_PROGRESS, **_ONE_AT_A_TIME}
+# Gradio's own `stream` event drops blocks that arrive while an earlier one is being
+# processed. Declared as an ordinary event, each block waits for its turn:
+# docs/decisions/microphone-blocks.md
 _EACH_BLOCK = EventListener(
     "stream", event_specific_args=[{"name": "stream_every", "type": "float"}]
 )
 
 
-def examples_in(folder: pathlib.Path) -> Dict[str, pathlib.Path]:
-    """Returns label -> file of the recordings in a folder.
-
-    Raises:
-      FileNotFoundError, ValueError: no such folder, or nothing in it.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder of examples {folder}")
-    paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
-    if not paths:
-        raise ValueError(f"the folder of examples {folder} is empty")
-    return {path.stem.replace("_", " ").capitalize(): path for path in paths}
-
-
 def build(
-    model: Speech2Face, limits: Limits, examples: Dict[str, pathlib.Path]
+    model: Speech2Face,
+    limits: Limits,
+    examples: dict[str, pathlib.Path],
+    uploads: Uploads,
 ) -> gr.Blocks:
     """Makes the page.
 
     Args:
       model: what makes the faces.
-      limits: of what is taken.
+      limits: of a recording.
       examples: label -> recording.
+      uploads: where visitors' recordings are.
     """
-    handlers = _Handlers(model, limits, examples)
+    handlers = Handlers(model, limits, examples, uploads)
     with gr.Blocks(title=texts.TITLE, analytics_enabled=False) as page:
         gr.Markdown(texts.INTRODUCTION)
         gr.HTML(texts.NOTE)
@@ -66,13 +74,65 @@ def build(
                 _two_voices(handlers)
             with gr.Tab("About"):
                 gr.Markdown(texts.ABOUT)
-        two_voices.select(None, js=texts.NAMES)  # built when it is first shown
-    return page.queue(max_size=QUEUE_SIZE, api_open=False)
+        # Gradio builds a tab when it is first opened: its regions get names then.
+        two_voices.select(None, js=scripts.NAME_REGIONS)
+    return page.queue(max_size=limits.max_queue, api_open=False)
 
 
-def serve(page: gr.Blocks, limits: Limits, host: str, port: int) -> str:
-    """Serves the page in the background; returns its address."""
-    plain = gr.themes.Default(
+def guarded(
+    page: gr.Blocks,
+    limits: Limits,
+    uploads: Uploads,
+    host: str,
+    port: int,
+    public_hosts: Iterable[str] = (),
+) -> Guard:
+    """Returns an application that serves the page.
+
+    Args:
+      page: from `build`.
+      limits: of a recording and of requests.
+      uploads: those of `build`.
+      host: address at which it will be served.
+      port: at which it will be served.
+      public_hosts: names under which a proxy serves it.
+    """
+    page.state_session_capacity = MAX_SESSIONS
+    app = gr.mount_gradio_app(
+        fastapi.FastAPI(openapi_url=None),
+        page,
+        path="/",
+        server_name=host,
+        server_port=port,
+        ssr_mode=False,
+        run_history=False,
+        enable_monitoring=False,
+        mcp_server=False,
+        footer_links=[],
+        show_error=False,
+        theme=_theme(),
+        css_paths=_STYLE,
+        js=scripts.on_load(limits, [m for m in MEDIA if m.startswith(".")]),
+    )
+    return Guard(
+        app,
+        Hosts(host, public_hosts),
+        limits,
+        uploads,
+        EventChecks(page, uploads),
+        Waiting(page, limits),
+    )
+
+
+def close(page: gr.Blocks) -> None:
+    """Ends the answers that are still open, so that a server can end."""
+    page.close(verbose=False)
+
+
+def _theme() -> gr.themes.Base:
+    # Fonts of the visitor's computer need no download. The grays are darker than
+    # Gradio's, for contrast.
+    return gr.themes.Default(
         primary_hue="indigo", font=["system-ui", "sans-serif"], font_mono=["monospace"]
     ).set(
         block_info_text_color="*neutral_600",
@@ -80,145 +140,150 @@ def serve(page: gr.Blocks, limits: Limits, host: str, port: int) -> str:
         block_title_text_color="*neutral_700",
         body_text_color_subdued="*neutral_600",
     )
-    page.launch(
-        server_name=host,
-        server_port=port,
-        share=False,
-        quiet=True,
-        prevent_thread_lock=True,
-        ssr_mode=False,
-        run_history=False,
-        enable_monitoring=False,
-        mcp_server=False,
-        footer_links=[],
-        max_file_size=limits.max_bytes,
-        theme=plain,
-        css=views.STYLE,
-        js=texts.ON_LOAD,
-    )
-    return page.local_url
 
 
-def _one_voice(handlers: "_Handlers") -> None:
-    listener = gr.State(None, time_to_live=MEMORY_SECS)
+def _one_voice(handlers: Handlers) -> None:
+    recorder = gr.State(None, time_to_live=MEMORY_SECS)
     voice = gr.State(None, time_to_live=MEMORY_SECS)
-    with gr.Row():
-        with gr.Column(min_width=300, scale=2):  # on a phone: the face under the button
-            microphone = gr.Audio(
-                sources=["microphone"],
-                type="filepath",
-                streaming=True,
-                label="Record a voice",
-                elem_classes="s2f-microphone",
+    with gr.Row(elem_classes="s2f-one"):
+        with gr.Column(min_width=300):
+            microphone = taking_uploads(
+                gr.Audio(
+                    sources=["microphone"],
+                    type="filepath",
+                    streaming=True,
+                    label="Record a voice",
+                    elem_classes="s2f-microphone",
+                )
             )
-            shown = gr.HTML(views.waiting(texts.WAITING), elem_classes="s2f-live")
-        with gr.Column(min_width=280):
-            file = _file_input("Or choose an audio or video file")
-            gr.Markdown(texts.limits(handlers.limits))
             gr.Markdown(texts.EXAMPLES)
             with gr.Row():
                 buttons = [
                     gr.Button(label, size="md", min_width=110)
                     for label in handlers.examples
                 ]
-            amount = _exaggeration()
-    _watch_microphone(handlers, microphone, amount, listener, voice, shown)
-    _watch_files(handlers, file, buttons, amount, voice, shown)
-    amount.change(
-        handlers.redraw,
-        [voice, amount],
-        shown,
-        trigger_mode="always_last",
-        **_QUIET,
-        **_ONE_AT_A_TIME,
-    )
+        with gr.Column(min_width=300, elem_classes="s2f-choices"):
+            file = _file_input("Or choose an audio or video file")
+            gr.Markdown(texts.accepted_files(handlers.limits))
+            exaggeration = _exaggeration_slider()
+        # Below both; on a phone, `app.css` puts it under the button of the microphone.
+        with gr.Column(min_width=300, elem_classes="s2f-result"):
+            shown = gr.HTML(views.placeholder(texts.WAITING), elem_classes="s2f-live")
+    _connect_microphone(handlers, microphone, exaggeration, recorder, voice, shown)
+    _connect_files(handlers, file, buttons, exaggeration, voice, shown)
+    exaggeration.change(handlers.exaggerate, [voice, exaggeration], shown, **_SLIDER)
 
 
-def _watch_microphone(handlers, microphone, amount, listener, voice, shown) -> None:
+def _connect_microphone(
+    handlers: Handlers,
+    microphone: gr.Audio,
+    exaggeration: gr.Slider,
+    recorder: gr.State,
+    voice: gr.State,
+    shown: gr.HTML,
+) -> None:
     microphone.start_recording(
-        handlers.begin,
+        handlers.start_recording,
         None,
-        [listener, shown],
-        js=texts.SHOW_FACE,
-        **_QUIET,
+        [recorder, shown],
+        js=scripts.SCROLL_TO_FACE,
+        **_WITHOUT_PROGRESS,
         **_IN_ORDER,
     )
     _EACH_BLOCK.listener(
         microphone,
-        handlers.hear,
-        [microphone, listener, amount],
-        [listener, shown],
-        stream_every=texts.BLOCK_SECS,
+        handlers.add_block,
+        [microphone, recorder, exaggeration],
+        [recorder, shown],
+        stream_every=scripts.BLOCK_SECS,
         trigger_mode="multiple",
-        **_QUIET,
+        **_WITHOUT_PROGRESS,
         **_IN_ORDER,
     )
     microphone.stop_recording(
-        handlers.finish, [listener, amount], [listener, voice, shown], **_IN_ORDER
+        handlers.finish_recording,
+        [recorder, exaggeration],
+        [recorder, voice, shown],
+        **_IN_ORDER,
     )
 
 
-def _watch_files(handlers, file, buttons, amount, voice, shown) -> None:
-    at_once = {"js": texts.SHOW_FACE, **_ONE_AT_A_TIME}
-    file.upload(handlers.watch, [file, amount], [file, voice, shown], **at_once)
+def _connect_files(
+    handlers: Handlers,
+    file: gr.File,
+    buttons: list[gr.Button],
+    exaggeration: gr.Slider,
+    voice: gr.State,
+    shown: gr.HTML,
+) -> None:
+    file.upload(
+        handlers.play_upload,
+        [file, exaggeration],
+        [file, voice, shown],
+        js=scripts.SCROLL_TO_FACE,
+        **_ONE_AT_A_TIME,
+    )
     for button in buttons:
-        inputs = [button, amount]
-        button.click(handlers.watch_example, inputs, [voice, shown], **at_once)
+        button.click(
+            handlers.play_example,
+            [button, exaggeration],
+            [voice, shown],
+            js=scripts.SCROLL_TO_FACE,
+            **_ONE_AT_A_TIME,
+        )
 
 
-def _two_voices(handlers: "_Handlers") -> None:
-    slots, changes = [], []
+def _two_voices(handlers: Handlers) -> None:
+    voices, changes = [], []
     with gr.Row():
         for name in "AB":
             with gr.Column(min_width=280, elem_classes="s2f-voice"):
-                slot, events = _voice_slot(handlers, name)
-                slots.append(slot)
+                voice, events = _voice_input(handlers, name)
+                voices.append(voice)
                 changes += events
-    amount = _exaggeration()
-    shown = gr.HTML(views.waiting(texts.WAITING_FOR_TWO), elem_classes="s2f-live")
+    exaggeration = _exaggeration_slider()
+    shown = gr.HTML(views.placeholder(texts.WAITING_FOR_TWO), elem_classes="s2f-live")
+    inputs = [*voices, exaggeration]
     for change in changes:
-        change.then(handlers.compare, [*slots, amount], shown, **_ONE_AT_A_TIME)
-    amount.change(
-        handlers.compare,
-        [*slots, amount],
-        shown,
-        trigger_mode="always_last",
-        **_QUIET,
-        **_ONE_AT_A_TIME,
-    )
+        change.then(handlers.compare, inputs, shown, **_ONE_AT_A_TIME)
+    exaggeration.change(handlers.compare, inputs, shown, **_SLIDER)
 
 
-def _voice_slot(handlers: "_Handlers", name: str):
-    """The inputs of one of two voices: its state, and the events that change it."""
+def _voice_input(handlers: Handlers, name: str) -> tuple[gr.State, list[Any]]:
+    """Returns one of two voices, and the events that change it."""
     voice = gr.State(None, time_to_live=MEMORY_SECS)
-    microphone = gr.Audio(
-        sources=["microphone"], type="filepath", label=f"Record voice {name}"
+    microphone = taking_uploads(
+        gr.Audio(sources=["microphone"], type="filepath", label=f"Record voice {name}")
     )
     file = _file_input(f"Or choose a file for voice {name}")
     example = gr.Dropdown(
         list(handlers.examples), value=None, label=f"Or an example for voice {name}"
     )
-    heard = gr.HTML(elem_classes="s2f-live")
+    received = gr.HTML(elem_classes="s2f-live")
     events = [
         microphone.stop_recording(
-            functools.partial(handlers.take, name=f"Recording {name}"),
+            functools.partial(handlers.load_upload, name=f"Recording {name}"),
             [microphone],
-            [microphone, voice, heard],
+            [microphone, voice, received],
             **_ONE_AT_A_TIME,
         ),
-        file.upload(handlers.take, [file], [file, voice, heard], **_ONE_AT_A_TIME),
+        file.upload(
+            handlers.load_upload, [file], [file, voice, received], **_ONE_AT_A_TIME
+        ),
         example.input(
-            handlers.take_example, [example], [voice, heard], **_ONE_AT_A_TIME
+            handlers.load_example, [example], [voice, received], **_ONE_AT_A_TIME
         ),
     ]
     return voice, events
 
 
 def _file_input(label: str) -> gr.File:
-    return gr.File(file_types=_MEDIA, label=label, height=170)
+    return taking_uploads(
+        gr.File(file_types=MEDIA, label=label, height=170, elem_classes="s2f-file")
+    )
 
 
-def _exaggeration() -> gr.Slider:
+def _exaggeration_slider() -> gr.Slider:
     return gr.Slider(
         0.0,
         MAX_EXAGGERATION,
@@ -227,93 +292,3 @@ def _exaggeration() -> gr.Slider:
         label=texts.EXAGGERATION,
         info=texts.EXAGGERATION_INFO,
     )
-
-
-class _Handlers:
-    """What happens when a part of the page is used."""
-
-    def __init__(
-        self, model: Speech2Face, limits: Limits, examples: Dict[str, pathlib.Path]
-    ):
-        self._model = model
-        self.limits = limits
-        self.examples = examples
-
-    def begin(self) -> Tuple[bool, str]:
-        """Recording starts: the next block begins a voice."""
-        return True, views.waiting(texts.LISTENING)
-
-    def hear(self, path: Optional[str], listener, amount: float):
-        """A second of sound from the microphone: the face so far."""
-        if path is None:
-            return listener, gr.skip()
-        with voices.uploaded(path) as uploaded:
-            block, rate_hz = voices.read_block(uploaded)
-        if listener is None:  # a block that comes after the end
-            return None, gr.skip()
-        if not isinstance(listener, Listener):
-            listener = Listener(self._model, "Your recording", rate_hz, self.limits)
-        listener.push(block)
-        return listener, views.settling(listener, amount)
-
-    def finish(self, listener, amount: float):
-        """Recording ends: everything about the voice."""
-        if not isinstance(listener, Listener):
-            nothing = ValueError("Your recording has no sound")
-            return None, None, views.error(nothing)
-        try:
-            voice = listener.finish()
-        except (OSError, ValueError) as error:
-            return None, None, views.error(error)
-        return None, voice, views.whole(self._model, voice, amount)
-
-    def watch(self, path: str, amount: float) -> Iterator[tuple]:
-        """A file: its face settles, then everything about the voice."""
-        with voices.uploaded(path) as uploaded:
-            for voice, shown in self._watch(uploaded, amount):
-                yield None, voice, shown
-
-    def watch_example(self, label: str, amount: float) -> Iterator[tuple]:
-        """The same of an example."""
-        yield from self._watch(self.examples[label], amount)
-
-    def take(self, path: Optional[str], name: str = ""):
-        """One of two voices, from the microphone or a file."""
-        if path is None:
-            return None, gr.skip(), gr.skip()
-        with voices.uploaded(path) as uploaded:
-            return None, *self._take(uploaded, name)
-
-    def take_example(self, label: Optional[str]):
-        """One of two voices, an example."""
-        if label is None:
-            return gr.skip(), gr.skip()
-        return self._take(self.examples[label])
-
-    def redraw(self, voice: Optional[Voice], amount: float):
-        """The exaggeration was changed."""
-        return views.whole(self._model, voice, amount) if voice else gr.skip()
-
-    def compare(self, first: Optional[Voice], second: Optional[Voice], amount: float):
-        """Two voices, once both are there."""
-        if first is None or second is None:
-            return views.waiting(texts.WAITING_FOR_TWO)
-        return views.comparison(self._model, first, second, amount)
-
-    def _watch(self, path: pathlib.Path, amount: float) -> Iterator[tuple]:
-        try:
-            for listener in voices.listen_to_file(self._model, path, self.limits):
-                yield None, views.settling(listener, amount)
-            voice = listener.finish()
-        except (OSError, ValueError) as error:
-            yield None, views.error(error)
-            return
-        yield voice, views.whole(self._model, voice, amount)
-
-    def _take(self, path: pathlib.Path, name: str = "") -> Tuple[Optional[Voice], str]:
-        try:
-            *_, listener = voices.listen_to_file(self._model, path, self.limits, name)
-            voice = listener.finish()
-        except (OSError, ValueError) as error:
-            return None, views.error(error)
-        return voice, views.heard(voice)

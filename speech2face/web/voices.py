@@ -1,64 +1,47 @@
-"""Voices that come to the web page: within limits, kept in memory, files deleted.
+"""Recordings that come to the web page, decoded in memory.
 
-A voice is heard piece by piece, so that its face can be seen to settle, whether it
-comes from a microphone or from a file.
+`VoiceRecorder` takes a recording block by block, from a microphone or from a file, so
+that the page can show how the face settles. Its result is a `Voice`.
 """
 
-import contextlib
 import dataclasses
 import os
 import pathlib
-import shutil
-from typing import Iterator, List, Optional, Tuple
+from collections.abc import Iterator
+from typing import BinaryIO
 
 import numpy as np
 
-from speech2face import audio
-from speech2face.inference import Result, Speech2Face
-from speech2face.streaming import StreamingSpeech2Face
+from speech2face import paper
+from speech2face.audio import channels, decoding, loudness, resampling, voice_activity
+from speech2face.errors import UserError
+from speech2face.files import PathLike
+from speech2face.inference.model import Result, Speech2Face
+from speech2face.inference.streaming import StreamingSpeech2Face
+from speech2face.web.limits import BYTES_PER_MB, Limits
 
-BYTES_PER_MB = 1 << 20
-SHORT_SECS, LONG_SECS = 3.0, 6.0  # the two lengths of Fig. 6
-MIN_SECS = 0.5  # less, repeated to a clip, is a noise and no voice
+SHORT_SECS, LONG_SECS = 3.0, 6.0  # the two durations of Fig. 6
+# A shorter sound would be repeated twelve times to fill a clip: a buzz, not a voice.
+MIN_SECS = 0.5
+# Of all channels, which are kept until the end decides between them: 134 MB, or a
+# minute of 11 channels at 48 kHz.
+MAX_KEPT_VALUES = 1 << 25
 
-_HINTS = {
-    "is silent": "Is the microphone muted, or another one chosen? Try once more.",
-    "of sound;": "Speak for a few seconds; six are best.",
-    "no sound": "Speak for a few seconds; six are best.",
-    "no audio track": "Choose a video with sound.",
-    "unreadable": "Choose an audio or video file that plays on your computer.",
-}
-_OTHER_HINT = "Try another recording."
-
-
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    """What the page takes.
-
-    Attributes:
-      max_mb: size of an uploaded file, in units of 2^20 bytes.
-      max_secs: seconds of a recording that are used; what follows is not decoded.
-    """
-
-    max_mb: int
-    max_secs: float
-
-    @property
-    def max_bytes(self) -> int:
-        """`max_mb` in bytes."""
-        return self.max_mb * BYTES_PER_MB
+Source = PathLike | BinaryIO  # of a recording
 
 
 @dataclasses.dataclass(frozen=True)
 class Voice:
-    """A recording and what the model makes of it.
+    """A finished recording and its features.
 
     Attributes:
       name: what the page calls it.
       waveform: [n] float32 at 16 kHz.
-      feature: v_s [d] of all of it.
-      short_feature, long_feature: v_s [d] of its first 3 and 6 seconds.
-      is_cut: whether it reached the limit.
+      feature: v_s [d] of the whole recording.
+      short_feature: v_s [d] of its first 3 seconds of speech.
+      long_feature: v_s [d] of its first 6 seconds of speech.
+      speech_secs: duration of its speech, or of everything where none was found.
+      is_cut: whether it was longer than the page accepts.
     """
 
     name: str
@@ -66,141 +49,182 @@ class Voice:
     feature: np.ndarray
     short_feature: np.ndarray
     long_feature: np.ndarray
+    speech_secs: float
     is_cut: bool
 
     @property
     def secs(self) -> float:
-        """Its length."""
-        return len(self.waveform) / audio.SAMPLE_RATE_HZ
+        """Its duration."""
+        return len(self.waveform) / paper.SAMPLE_RATE_HZ
 
 
-class Listener:
-    """Hears one voice, block by block."""
+class VoiceRecorder:
+    """Records one voice block by block."""
 
     def __init__(
         self, model: Speech2Face, name: str, sample_rate_hz: int, limits: Limits
     ):
-        """Begins with nothing heard.
+        """Starts an empty recording.
 
         Args:
           model: what makes the faces.
           name: what errors and the page call the voice.
           sample_rate_hz: of the blocks.
-          limits: what comes beyond `max_secs` is not heard.
+          limits: samples after `max_secs` are ignored.
         """
         self._model = model
         self._name = name
         self._rate_hz = sample_rate_hz
         self._max_samples = round(limits.max_secs * sample_rate_hz)
-        self._blocks: List[np.ndarray] = []
+        self._blocks: list[np.ndarray] = []  # [n, channels]
         self._n_samples = 0
+        self._mixer = channels.Mixer()
         self._live = StreamingSpeech2Face(model, sample_rate_hz)
 
     @property
     def secs(self) -> float:
-        """How much was heard."""
+        """Duration of the recording so far."""
         return self._n_samples / self._rate_hz
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more will be heard."""
+        """Whether further blocks are ignored."""
         return self._n_samples >= self._max_samples
 
-    def push(self, block: np.ndarray) -> None:
-        """Hears [n] float32 in [-1, 1]."""
-        block = block[: self._max_samples - self._n_samples]
-        if len(block):
-            self._blocks.append(block)
-            self._n_samples += len(block)
-            self._live.push(block)
+    def push(self, block: np.ndarray, sample_rate_hz: int | None = None) -> None:
+        """Adds a block.
 
-    def face(self, exaggeration: float = 0.0) -> Optional[Result]:
-        """Returns the face so far, or None where there is too little of a voice."""
+        Args:
+          block: [n] or [n, channels] float32 in [-1, 1].
+          sample_rate_hz: of the block, where it may be another one.
+
+        Raises:
+          UserError: the block has NaN or infinite samples, or another number of
+            channels or sample rate than those before. Nothing is added then.
+        """
+        if sample_rate_hz not in (None, self._rate_hz):
+            raise UserError(
+                f"{self._name} changes its sample rate from {self._rate_hz} Hz to "
+                f"{sample_rate_hz} Hz",
+                reason="bad_sample_rate",
+            )
+        samples = channels.check_samples(block)
+        most = MAX_KEPT_VALUES // samples.shape[1]
+        self._max_samples = min(self._max_samples, most)
+        samples = samples[: max(0, self._max_samples - self._n_samples)]
+        if len(samples):
+            self._live.push(samples)  # first, because it checks them
+            self._mixer.measure(samples)
+            self._blocks.append(samples)
+            self._n_samples += len(samples)
+
+    def face_so_far(self, exaggeration: float = 0.0) -> Result | None:
+        """Returns the face so far, or None while there is too little of a voice."""
         return self._live.result(exaggeration)
 
     def finish(self) -> Voice:
-        """Returns the whole voice.
+        """Ends the recording.
 
         Raises:
-          ValueError: it is none that `audio.check_waveform` accepts, or shorter than
+          UserError: `loudness.check_waveform` rejects it, or it is shorter than
             `MIN_SECS`.
         """
-        waveform = np.concatenate(self._blocks or [np.zeros(0, np.float32)])
-        waveform = audio.resample(waveform, self._rate_hz, audio.SAMPLE_RATE_HZ)
-        audio.check_waveform(waveform, self._name)
+        # The whole recording decides which channel is used, as it does for a file.
+        blocks = [self._mixer.mix(block) for block in self._blocks]
+        waveform = np.concatenate(blocks or [np.zeros(0, np.float32)])
+        waveform = resampling.resample(waveform, self._rate_hz, paper.SAMPLE_RATE_HZ)
+        loudness.check_waveform(waveform, self._name)
         if self.secs < MIN_SECS:
-            raise ValueError(
-                f"{self._name} has {self.secs:.2f} s of sound; {MIN_SECS} s is the "
-                "least here"
+            raise UserError(
+                f"{self._name} has {self.secs:.2f} s of sound; at least {MIN_SECS} s "
+                "are needed",
+                reason="too_short",
             )
-        first = [
-            waveform[: round(secs * audio.SAMPLE_RATE_HZ)]
+        speech = _speech(waveform)
+        beginnings = [
+            speech[: round(secs * paper.SAMPLE_RATE_HZ)]
             for secs in (SHORT_SECS, LONG_SECS)
         ]
-        short, long = self._model.voice_features(first)
+        short, long = self._model.voice_features(beginnings)
         return Voice(
             name=self._name,
             waveform=waveform,
-            feature=self._live.finish().feature,
+            feature=self._feature(waveform),
             short_feature=short,
             long_feature=long,
+            speech_secs=len(speech) / paper.SAMPLE_RATE_HZ,
             is_cut=self.is_full,
         )
 
-
-@contextlib.contextmanager
-def uploaded(path: str) -> Iterator[pathlib.Path]:
-    """Gives an uploaded file and deletes it, with the folder made for it alone."""
-    try:
-        yield pathlib.Path(path)
-    finally:
-        shutil.rmtree(pathlib.Path(path).parent, ignore_errors=True)
+    def _feature(self, waveform: np.ndarray) -> np.ndarray:
+        if self._blocks[0].shape[1] == 1:
+            return self._live.finish().feature
+        # Its channel may not be the one that was used while the person spoke.
+        return self._model.voice_features([waveform])[0]
 
 
-def read_block(path: "os.PathLike[str]") -> Tuple[np.ndarray, int]:
-    """Returns a piece of sound as it is, [n] float32, and its rate in Hz."""
-    samples, rate_hz = audio.decode_segment(path, "the recording")
-    return samples.mean(axis=0), rate_hz
+def _speech(waveform: np.ndarray) -> np.ndarray:
+    """Returns a waveform [n] at 16 kHz without its pauses, or whole if that is all.
+
+    Somebody who presses the button and then thinks for three seconds has not spoken for
+    three seconds.
+    """
+    speech = np.concatenate(list(voice_activity.trim([waveform])))
+    return speech if len(speech) >= MIN_SECS * paper.SAMPLE_RATE_HZ else waveform
 
 
-def listen_to_file(
-    model: Speech2Face, path: "os.PathLike[str]", limits: Limits, name: str = ""
-) -> Iterator[Listener]:
-    """Hears a recording piece by piece; yields the listener after each.
+def read_block(source: Source, limits: Limits) -> tuple[np.ndarray, int]:
+    """Returns a block from the microphone and its sample rate in Hz.
 
-    Pieces of a second for the first six, in which a face settles, then of six: sooner
-    at the end.
+    Args:
+      source: the block; whatever a client sends as one.
+      limits: sound after `max_secs` is not decoded.
+
+    Returns:
+      [n, channels] float32, and the rate.
+
+    Raises:
+      UserError: it is unreadable.
+    """
+    samples, rate_hz = decoding.decode_segment(
+        source, "Your recording", end_secs=limits.max_secs
+    )
+    return samples.T, rate_hz
+
+
+def record_file(
+    model: Speech2Face, source: Source, limits: Limits, name: str = ""
+) -> Iterator[VoiceRecorder]:
+    """Plays a file to a `VoiceRecorder`; yields the recorder after each block.
+
+    Blocks of the first six seconds, in which the face settles, last 1 s. Later blocks
+    last 6 s, so that a long file is finished sooner.
 
     Args:
       model: what makes the faces.
-      path: an audio or video file.
-      limits: of its size and of what is heard.
+      source: an audio or video file.
+      limits: of the file's size and of the seconds that are used.
       name: what errors and the page call it; by default the file's name.
 
     Raises:
-      ValueError: the file is too large, or unreadable as audio or video.
+      UserError: the file is too large, or unreadable as audio or video.
     """
-    path = pathlib.Path(path)
-    name = name or path.name
-    n_bytes = path.stat().st_size
+    if isinstance(source, (str, os.PathLike)):
+        path = pathlib.Path(source)
+        source, name, n_bytes = str(path), name or path.name, path.stat().st_size
+    else:
+        n_bytes = source.seek(0, os.SEEK_END)
     if n_bytes > limits.max_bytes:
-        raise ValueError(
+        raise UserError(
             f"{name} is {n_bytes / BYTES_PER_MB:.0f} MB large; up to {limits.max_mb} "
-            "MB can be used"
+            "MB can be used",
+            reason="too_large",
         )
-    samples, rate_hz = audio.decode_segment(str(path), name, end_secs=limits.max_secs)
-    waveform = samples.mean(axis=0)
-    listener = Listener(model, name, rate_hz, limits)
+    samples, rate_hz = decoding.decode_segment(source, name, end_secs=limits.max_secs)
+    waveform = channels.one_channel(samples.T)
+    recorder = VoiceRecorder(model, name, rate_hz, limits)
     settled = round(LONG_SECS * rate_hz)
     starts = [*range(0, settled, rate_hz), *range(settled, len(waveform), settled)]
-    for piece in np.split(waveform, [n for n in starts[1:] if n < len(waveform)]):
-        listener.push(piece)
-        yield listener
-
-
-def hint(error: Exception) -> str:
-    """Returns what a person can do about an error."""
-    for sign, text in _HINTS.items():
-        if sign in str(error):
-            return text
-    return _OTHER_HINT
+    for block in np.split(waveform, [n for n in starts[1:] if n < len(waveform)]):
+        recorder.push(block)
+        yield recorder

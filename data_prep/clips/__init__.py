@@ -1,0 +1,1 @@
+"""Clips: manifests, folder layouts, AVSpeech lists, and reading their media."""

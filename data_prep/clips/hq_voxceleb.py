@@ -1,0 +1,115 @@
+"""Reads HQ-VoxCeleb (SF2F): aligned, masked faces of VoxCeleb's people.
+
+    vox1/vox1_meta.csv       vox2/full_vox2_meta.csv     names <-> ids
+    vox1/masked_faces/<name>/*.jpg                       aligned, on a plain background
+    vox1/origin_faces/<name>/*.jpg                       with background, if any
+    split.json               {"vox1": {"train": [<name>, ...], "val": ..., "test": ...}}
+
+The sound is VoxCeleb's own, anywhere below the same folder. Without split.json, the
+splits follow the rule of SF2F's script: of ten people in the order of the metadata, the
+ninth is in the test split and the tenth in the validation split.
+"""
+
+import dataclasses
+import pathlib
+
+from data_prep.clips import voxceleb
+from data_prep.clips.manifest import SPLITS, Clip
+from data_prep.clips.voxceleb import People
+from speech2face.errors import UserError
+from speech2face.files import as_path
+from speech2face.json_codec import read_json
+from speech2face.media_files import IMAGE_SUFFIXES, Found
+
+_METADATA = ("vox1_meta.csv", "full_vox2_meta.csv", "vox2_meta.csv")
+_MASKED, _ORIGINAL = "masked_faces", "origin_faces"
+
+
+def metadata_files(media_dir: str) -> list[pathlib.Path]:
+    """Returns the metadata of both sets, where HQ-VoxCeleb has them."""
+    root = as_path(media_dir)
+    places = (root, root / "vox1", root / "vox2")
+    return [path for p in places for n in _METADATA if (path := p / n).is_file()]
+
+
+def read_clips(found: Found, people: People) -> list[Clip]:
+    """Returns a clip for each utterance of a person with a face.
+
+    Args:
+      found: the media of the folder.
+      people: of the metadata of both sets.
+    """
+    splits = read_splits(found.root, people)
+    clips = []
+    # A recognizer knows photographs, not masks: those only where nothing else is.
+    names = {file.name for file in found.files}
+    is_kept = {n: _original(n) == n or _original(n) not in names for n in names}
+    files = [file for file in found.files if is_kept[file.name]]
+    for clip in voxceleb.read_clips(dataclasses.replace(found, files=files), people):
+        if clip.face:
+            split = splits.get(clip.speaker_id, "")
+            clips.append(dataclasses.replace(clip, split=split))
+    return clips
+
+
+def read_faces(found: Found, people: People) -> list[Clip]:
+    """Returns a clip for each masked face, which is the normalized face, too.
+
+    Args:
+      found: the media of the folder.
+      people: of the metadata of both sets.
+    """
+    ids, splits = voxceleb.ids_of(people), read_splits(found.root, people)
+    images = {file.name: file for file in found.files if file.is_a(IMAGE_SUFFIXES)}
+    clips = []
+    for name, file in images.items():
+        parts = pathlib.PurePosixPath(name).parts
+        if _MASKED not in parts[:-1]:
+            continue
+        person, _ = voxceleb.person_of(parts[parts.index(_MASKED) + 1 : -1], ids)
+        original = images.get(_original(name), file)
+        if person:
+            clips.append(
+                Clip(
+                    clip_id=name,
+                    speaker_id=person,
+                    face=original.path,
+                    normalized_face=file.path,
+                    split=splits.get(person, ""),
+                )
+            )
+    return clips
+
+
+def _original(name: str) -> str:
+    """Returns the name of the photograph of which a masked face was made."""
+    return name.replace(f"{_MASKED}/", f"{_ORIGINAL}/")
+
+
+def read_splits(media_dir: str, people: People) -> dict[str, str]:
+    """Returns idNNNNN -> split: of split.json, or by SF2F's rule.
+
+    Raises:
+      UserError: split.json is damaged.
+    """
+    path = as_path(media_dir) / "split.json"
+    if not path.is_file():
+        rule = ("train",) * 8 + ("test", "val")
+        by_set: dict[str, int] = {}
+        splits = {}
+        for person in people:
+            which = "vox1" if person > "id10000" else "vox2"  # vox2 ends at id09272
+            index = by_set[which] = by_set.get(which, -1) + 1
+            splits[person] = rule[index % 10]
+        return splits
+    listed = read_json(path, dict[str, dict[str, list[str]]])
+    ids = voxceleb.ids_of(people)
+    unknown = {split for each in listed.values() for split in each} - set(SPLITS)
+    if unknown:
+        raise UserError(f"{path} has the split {sorted(unknown)[0]!r:.40}")
+    return {
+        ids.get(name, name): split
+        for each in listed.values()
+        for split, names in each.items()
+        for name in names
+    }

@@ -1,0 +1,1 @@
+"""Downloads AVSpeech segments, resumably and gently."""

@@ -1,0 +1,1 @@
+"""Record-building jobs from options to data set folder, and their inspection."""

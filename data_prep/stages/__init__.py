@@ -1,0 +1,1 @@
+"""Stages of the record-building pipeline, and the workers that run them."""

@@ -1,0 +1,102 @@
+"""Inputs of the benchmarks: random sound and records, a face decoder of paper size."""
+
+import pathlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from speech2face import paper
+from speech2face.config import FaceDecoderConfig, NormalizerConfig
+
+if TYPE_CHECKING:
+    from speech2face.artifacts.decoder_bundle import DecoderBundle
+    from speech2face.data.dataset_info import DatasetInfo
+    from speech2face.data.records import VoiceExample
+
+CLIP_SAMPLES = round(paper.CLIP_SECS * paper.SAMPLE_RATE_HZ)
+N_RECORDS = 64
+N_SHARDS = 16  # a whole group of the input pipeline: all are read at once
+
+
+def noise(n_clips: int) -> np.ndarray:
+    """Random sound of 6 s, [n_clips, 96,000] float32."""
+    sound = np.random.default_rng(0).normal(0, 0.1, (n_clips, CLIP_SAMPLES))
+    return sound.astype(np.float32)
+
+
+def mean_landmarks() -> np.ndarray:
+    """Random points in the middle of a face, [68, 2] float32 pixels."""
+    random = np.random.default_rng(0)
+    return random.uniform(60, 160, (paper.N_LANDMARKS, 2)).astype(np.float32)
+
+
+def decoder(feature_dim: int) -> "DecoderBundle":
+    """An untrained face decoder with a head of as many classes as VGG-Face has."""
+    from speech2face.artifacts import decoder_bundle
+    from speech2face.data.dataset_info import RecognizerInfo
+    from speech2face.data.normalizer import FeatureNormalizer
+    from speech2face.models import face_decoder
+    from speech2face.recognizers.base import RecognizerHead
+
+    n_classes = paper.VGG_FACE_IDENTITIES
+    random = np.random.default_rng(0)
+    weights = random.normal(0, feature_dim**-0.5, (feature_dim, n_classes))
+    config, landmarks = FaceDecoderConfig(), mean_landmarks()
+    # Raw features of `examples` are standard normal: their norm is sqrt(feature_dim).
+    scale = NormalizerConfig().feature_norm / feature_dim**0.5
+    return decoder_bundle.DecoderBundle(
+        model=face_decoder.build_face_decoder(config, feature_dim, landmarks),
+        config=config,
+        normalizer=FeatureNormalizer(np.zeros(feature_dim, np.float32), scale),
+        head=RecognizerHead(weights, np.zeros(n_classes, np.float32), True),
+        mean_landmarks=landmarks,
+        mean_feature=np.zeros(feature_dim, np.float32),
+        recognizer=RecognizerInfo("vgg_face", feature_dim, "0" * 64),
+    )
+
+
+def examples(feature_dim: int, n: int = N_RECORDS) -> "list[VoiceExample]":
+    """`n` clips of noise with random features."""
+    from speech2face.data.records import VoiceExample
+
+    random = np.random.default_rng(1)
+    return [
+        VoiceExample(
+            clip_id=f"clip{index}",
+            speaker_id=f"speaker{index}",
+            waveform=random.normal(0, 0.1, CLIP_SAMPLES).astype(np.float32),
+            face_feature=random.normal(size=feature_dim).astype(np.float32),
+            face_jpeg=b"",
+            labels={},
+        )
+        for index in range(n)
+    ]
+
+
+def write_records(
+    folder: pathlib.Path, feature_dim: int, n: int = N_RECORDS
+) -> "DatasetInfo":
+    """Writes `examples` as a data set.
+
+    Args:
+      folder: where to write.
+      feature_dim: length of the face feature.
+      n: how many records, in 16 shards.
+
+    Returns:
+      The data set's description.
+    """
+    from speech2face.data import dataset_info, records
+
+    clips = examples(feature_dim, n)
+    serialized = list(map(records.encode_voice_example, clips))
+    features = np.stack([clip.face_feature for clip in clips])
+    info = dataset_info.DatasetInfo(
+        kind="voice",
+        recognizer=dataset_info.RecognizerInfo("vgg_face", feature_dim, "0" * 64),
+        config={},
+        splits={"train": records.write_shards(folder, "train", serialized, N_SHARDS)},
+        feature_statistics=dataset_info.FeatureStatistics.measure(features),
+    )
+    dataset_info.write(folder, info)
+    return info

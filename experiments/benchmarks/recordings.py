@@ -1,0 +1,102 @@
+"""Time and memory of the model that ships on recordings: short, many, and long.
+
+    python -m experiments.benchmarks.recordings
+
+A warm request of 6 s; 32 of them together, beside one by one; and a long file, beside
+its own duration. Processor time is in the last column: on a shared machine it is
+what carries over.
+"""
+
+import dataclasses
+import pathlib
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from experiments.benchmarks import timing
+from experiments.benchmarks.timing import Timing
+from speech2face.options import Options, option, run_command
+from speech2face.paper import SAMPLE_RATE_HZ
+
+N_TOGETHER = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordingBenchmarkOptions(Options):
+    """How much is timed."""
+
+    n_repeats: int = option(
+        5, "Calls of which the fastest counts.", minimum=1, maximum=1_000_000
+    )
+    minutes: float = option(
+        60.0, "Length of the long recording.", minimum=1, maximum=600
+    )
+
+
+def main(options: RecordingBenchmarkOptions) -> None:
+    """Prints the table."""
+    print(timing.to_markdown(list(measure(options.n_repeats, options.minutes))))
+
+
+def measure(n_repeats: int, minutes: float) -> Iterator[Timing]:
+    """Yields the timings.
+
+    Args:
+      n_repeats: calls of which the fastest counts.
+      minutes: length of the long recording, which is computed once.
+    """
+    from speech2face import Speech2Face
+    from speech2face.audio.recordings import SoundFile
+
+    model = Speech2Face.load()
+    clips = [_noise(6.0, seed) for seed in range(N_TOGETHER)]
+    model(clips[0])
+    model(clips[:2])
+    one = min(_timed(lambda: model(clips[0])) for _ in range(n_repeats))
+    all_clips = _timed(lambda: model(clips))
+    yield Timing(
+        f"{N_TOGETHER} clips of 6 s together",
+        all_clips[0],
+        f"{N_TOGETHER} warm requests",
+        N_TOGETHER * one[0],
+        f"a request: {1e3 * one[0]:.0f} ms, {1e3 * one[1]:.0f} ms of processor; "
+        f"together: {1e3 * all_clips[1] / N_TOGETHER:.0f} ms of processor a clip",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "long.wav"
+        soundfile.write(path, _noise(60 * minutes, 0), SAMPLE_RATE_HZ)
+        long = _timed(lambda: model.voice_features([SoundFile(path)]))
+    yield Timing(
+        f"a recording of {minutes:g} minutes",
+        long[0],
+        "its duration",
+        60 * minutes,
+        f"{long[1]:.0f} s of processor, {_peak_gb():.2f} GB at most",
+    )
+
+
+def _noise(secs: float, seed: int) -> np.ndarray:
+    draw = np.random.default_rng(seed)
+    samples = draw.standard_normal(round(secs * SAMPLE_RATE_HZ), np.float32)
+    return samples * np.float32(0.1)
+
+
+def _peak_gb() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return timing.peak_bytes(usage) / 1e9
+
+
+def _timed(call: Callable[[], Any]) -> tuple[float, float]:
+    """Returns the seconds of a call, and those of the processor."""
+    start, processor = time.perf_counter(), time.process_time()
+    call()
+    return time.perf_counter() - start, time.process_time() - processor
+
+
+if __name__ == "__main__":
+    run_command(main, RecordingBenchmarkOptions)

@@ -1,0 +1,1 @@
+"""Sound: any file -> waveform at 16 kHz -> spectrogram (Sec. 3)."""

@@ -1,0 +1,1 @@
+"""Training data: TFRecord schema, dataset.json, input pipeline, normalizer."""

@@ -1,0 +1,1 @@
+"""Measures of Sec. 4: similarity, recall, agreement, intervals, exact search."""

@@ -1,0 +1,1 @@
+"""Face recognizers: image -> face feature (v_f) -> face logits (f_VGG)."""

@@ -1,0 +1,1 @@
+"""Readers of other people's weight files, safe on files from strangers."""

@@ -1,0 +1,84 @@
+"""docs/architecture.md: its folders, files and functions are those of the code."""
+
+import ast
+import re
+
+import pytest
+
+from tests.helpers.decisions import PACKAGES
+from tests.helpers.paths import REPOSITORY
+
+PAGE = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+STEP = re.compile(r"^ *\| +([\w/]+\.py)(?:: ((?:[\w.]+\(\)(?:, )?)+))?", re.MULTILINE)
+
+
+def section(title):
+    return re.split(rf"^## {title}\n", PAGE, flags=re.MULTILINE)[1].split("\n## ")[0]
+
+
+def names_in(path):
+    """Functions, classes, and `Class.method`s that a file defines."""
+    tree = ast.parse((REPOSITORY / path).read_text(encoding="utf-8"))
+    names = set()
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            methods = [n for n in node.body if isinstance(n, ast.FunctionDef)]
+            names.update(f"{node.name}.{method.name}" for method in methods)
+    return names
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_tree_has_a_row_for_every_folder_and_file(package):
+    (table,) = re.findall(
+        rf"^### {package}\n(.*?)(?=^##)", section("The tree"), re.MULTILINE | re.DOTALL
+    )
+    cells = [line.split("|")[1] for line in table.splitlines() if line[:2] == "| "]
+    listed = [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+    folder = REPOSITORY / package
+    in_tree = {path for name in listed for path in folder.glob(name)}
+    for name in listed:
+        assert list(folder.glob(name)), name
+    rooms = {path.parent for path in folder.glob("*/**/__init__.py")}
+    modules = set(folder.glob("*.py")) - {folder / "__init__.py"}
+    assert not (rooms | modules) - in_tree
+
+
+def test_every_file_that_the_page_names_exists():
+    named = re.findall(r"[`\s]((?:[\w.]+/)+[\w.]*|[\w]+\.py)(?=[`:\s,])", PAGE)
+    assert len(named) > 60
+    for name in named:
+        assert exists(name), name
+
+
+def exists(name):
+    """Whether `name` is a path from the root, a package, or a folder of speech2face."""
+    roots = [REPOSITORY, *(REPOSITORY / package for package in PACKAGES)]
+    rooms = [path.parent for path in (REPOSITORY / "speech2face").glob("*/__init__.py")]
+    return any((root / name).exists() for root in (*roots, *rooms))
+
+
+@pytest.mark.parametrize("path, functions", STEP.findall(PAGE))
+def test_a_step_of_a_flow_names_a_function_of_its_file(path, functions):
+    assert (REPOSITORY / path).is_file()
+    for name in re.findall(r"([\w.]+)\(\)", functions):
+        assert name in names_in(path), f"{path}: {name}"
+
+
+def test_every_flow_is_drawn():
+    assert len(STEP.findall(PAGE)) > 25
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, "tools"])
+def test_files_have_350_lines_and_functions_fewer_than_60(package):
+    too_long = []
+    for path in sorted((REPOSITORY / package).rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if len(text.splitlines()) > 350:
+            too_long.append(str(path))
+        for node in ast.walk(ast.parse(text)):
+            is_function = isinstance(node, ast.FunctionDef)
+            if is_function and node.end_lineno - node.lineno >= 59:
+                too_long.append(f"{path}:{node.lineno} {node.name}")
+    assert not too_long

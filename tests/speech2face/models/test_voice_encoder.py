@@ -1,0 +1,342 @@
+"""Table 1 at paper size (shapes, parameters) and, tiny, against a float64 twin."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from speech2face.audio import spectrogram
+from speech2face.config import VoiceEncoderConfig
+from speech2face.errors import UserError
+from speech2face.models import voice_encoder
+
+TINY = VoiceEncoderConfig(width=0.02)  # 1, 1, 3, 3, 3, 5, 10, 10, 10, 82 channels
+
+# Time x frequency x channels behind each layer, worked out by hand: a convolution
+# takes 3 off each side (stride 2: then halves, rounded down), a pool halves time.
+VALID_6_SECS = {
+    "conv1": (595, 254, 64),
+    "conv2": (592, 251, 64),
+    "conv3": (589, 248, 128),
+    "maxpool3": (294, 248, 128),
+    "conv4": (291, 245, 128),
+    "maxpool4": (145, 245, 128),
+    "conv5": (142, 242, 128),
+    "maxpool5": (71, 242, 128),
+    "conv6": (68, 239, 256),
+    "maxpool6": (34, 239, 256),
+    "conv7": (31, 236, 512),
+    "conv8": (14, 117, 512),
+    "conv9": (6, 57, 512),
+    "avgpool": (57, 512),
+    "fc1": (4096,),
+    "fc2": (4096,),
+}
+VALID_3_SECS = {
+    "conv1": (295, 254, 64),
+    "conv2": (292, 251, 64),
+    "conv3": (289, 248, 128),
+    "maxpool3": (144, 248, 128),
+    "conv4": (141, 245, 128),
+    "maxpool4": (70, 245, 128),
+    "conv5": (67, 242, 128),
+    "maxpool5": (33, 242, 128),
+    "conv6": (30, 239, 256),
+    "maxpool6": (15, 239, 256),
+    "conv7": (12, 236, 512),
+    "conv8": (5, 117, 512),
+    "conv9": (1, 57, 512),
+    "avgpool": (57, 512),
+    "fc1": (4096,),
+    "fc2": (4096,),
+}
+SAME_6_SECS = {
+    "conv1": (598, 257, 64),
+    "conv2": (598, 257, 64),
+    "conv3": (598, 257, 128),
+    "maxpool3": (299, 257, 128),
+    "conv4": (299, 257, 128),
+    "maxpool4": (149, 257, 128),
+    "conv5": (149, 257, 128),
+    "maxpool5": (74, 257, 128),
+    "conv6": (74, 257, 256),
+    "maxpool6": (37, 257, 256),
+    "conv7": (37, 257, 512),
+    "conv8": (19, 129, 512),
+    "conv9": (10, 65, 512),
+    "avgpool": (65, 512),
+    "fc1": (4096,),
+    "fc2": (4096,),
+}
+
+
+@pytest.fixture(scope="module")
+def table_1():
+    """The paper's network, without memory for its 600 MB of weights."""
+    with keras.StatelessScope(initialize_variables=False):
+        return voice_encoder.build_table_1(VoiceEncoderConfig(), 4096)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """A narrow Table 1 whose weights and statistics are all different."""
+    model = voice_encoder.build_table_1(TINY, 7)
+    randomize(model, seed=1)
+    return model
+
+
+def randomize(model, seed):
+    generator = np.random.default_rng(seed)
+    for weight in model.weights:
+        value = generator.normal(0, 1, weight.shape)
+        if weight.name == "kernel":
+            value *= np.sqrt(2 / np.prod(weight.shape[:-1]))
+        elif weight.name in ("gamma", "moving_variance"):
+            value = generator.uniform(0.5, 1.5, weight.shape)
+        else:
+            value *= 0.2
+        weight.assign(value)
+
+
+@pytest.mark.parametrize("clip_secs", [0.1, 1.0, 2.6])
+def test_clips_shorter_than_the_receptive_field_are_refused(clip_secs):
+    config = VoiceEncoderConfig()
+    with pytest.raises(UserError, match=r"--clip_secs=.* is too short .* 2\.605 s"):
+        voice_encoder.check_clip_secs(config, clip_secs)
+    voice_encoder.check_clip_secs(config, 2.605)
+    other = dataclasses.replace(config, encoder="speaker_embedding")
+    voice_encoder.check_clip_secs(other, clip_secs)
+
+
+def waveforms(n, n_samples, seed=0):
+    values = np.random.default_rng(seed).normal(0, 0.1, [n, n_samples])
+    return values.astype(np.float32)
+
+
+def output_shapes(model, n_frames):
+    shapes, shape = {}, (None, n_frames, 257, 2)
+    for layer in model.layers:
+        if not isinstance(layer, keras.layers.InputLayer):
+            shape = tuple(layer.compute_output_shape(shape))
+        shapes[layer.name] = shape[1:]
+    return shapes
+
+
+def rows_of(shapes):
+    return {row.layer: shapes[row.layer] for row in voice_encoder.TABLE_1}
+
+
+def dense_twin(x, layer):
+    kernel, bias = (np.float64(w) for w in layer.get_weights())
+    return x @ kernel + bias
+
+
+def convolution_twin(x, layer):
+    kernel, bias = (np.float64(w) for w in layer.get_weights())
+    step = layer.strides[0]
+    rows = (x.shape[0] - 4) // step + 1
+    columns = (x.shape[1] - 4) // step + 1
+    result = np.zeros([rows, columns, kernel.shape[3]]) + bias
+    for i in range(4):
+        for j in range(4):
+            part = x[i : i + step * rows : step, j : j + step * columns : step]
+            result += part[:rows, :columns] @ kernel[i, j]
+    return result
+
+
+def batch_norm_twin(x, layer):
+    gamma, beta, mean, variance = (np.float64(w) for w in layer.get_weights())
+    return gamma * (x - mean) / np.sqrt(variance + 1e-3) + beta
+
+
+def table_1_twin(model, spectrogram):
+    """Table 1 read off the paper, in float64: [frames, 257, 2] -> feature."""
+    layer = model.get_layer
+    x = np.float64(spectrogram)
+    for k in range(1, 9):
+        x = np.maximum(convolution_twin(x, layer(f"conv{k}")), 0)
+        x = batch_norm_twin(x, layer(f"bn{k}"))
+        if k in (3, 4, 5, 6):
+            half = len(x) // 2
+            x = np.maximum(x[0 : 2 * half : 2], x[1 : 2 * half : 2])
+    x = convolution_twin(x, layer("conv9")).mean(axis=0)
+    x = batch_norm_twin(np.maximum(x, 0), layer("bn9"))
+    x = np.maximum(dense_twin(x.reshape(-1), layer("fc1")), 0)
+    return dense_twin(x, layer("fc2"))
+
+
+# Paper size
+
+
+def test_parameter_counts_are_table_1s(table_1):
+    trainable = sum(np.prod(w.shape) for w in table_1.trainable_weights)
+    assert table_1.count_params() == 148_067_584
+    assert trainable == 148_062_976
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "expected"), [(598, VALID_6_SECS), (298, VALID_3_SECS)]
+)
+def test_output_shape_of_every_layer(table_1, n_frames, expected):
+    assert rows_of(output_shapes(table_1, n_frames)) == expected
+
+
+def test_pooling_is_over_time_only_and_frequency_stays(table_1):
+    for name in ("maxpool3", "maxpool4", "maxpool5", "maxpool6"):
+        layer = table_1.get_layer(name)
+        assert tuple(layer.pool_size) == tuple(layer.strides) == (2, 1)
+    assert output_shapes(table_1, 598)["flatten"] == (29_184,)
+
+
+def test_layers_come_in_the_order_of_table_1(table_1):
+    block = ["conv{0}", "relu{0}", "bn{0}"]
+    names = ["spectrogram"]
+    for k in range(1, 9):
+        names += [name.format(k) for name in block]
+        names += [f"maxpool{k}"] if k in (3, 4, 5, 6) else []
+    names += ["conv9", "avgpool", "relu9", "bn9", "flatten", "fc1", "relu_fc1", "fc2"]
+    assert [layer.name for layer in table_1.layers] == names
+
+
+def test_same_padding_has_its_known_size():
+    with keras.StatelessScope(initialize_variables=False):
+        model = voice_encoder.build_table_1(VoiceEncoderConfig(padding="same"), 4096)
+    assert model.count_params() == 164_844_800
+    assert rows_of(output_shapes(model, 598)) == SAME_6_SECS
+
+
+def test_without_batch_norm_only_its_weights_are_gone():
+    without = voice_encoder.build_table_1(
+        dataclasses.replace(TINY, batch_norm=False), 7
+    )
+    with_ = voice_encoder.build_table_1(TINY, 7)
+    assert not any("bn" in layer.name for layer in without.layers)
+    channels = 1 + 1 + 3 + 3 + 3 + 5 + 10 + 10 + 10
+    assert with_.count_params() - without.count_params() == 4 * channels
+
+
+# Numbers
+
+
+@pytest.mark.parametrize("n_frames", [259, 298, 341])
+def test_equals_the_float64_twin(tiny, n_frames):
+    generator = np.random.default_rng(n_frames)
+    spectrogram = generator.normal(0, 1, [2, n_frames, 257, 2]).astype(np.float32)
+    result = np.array(tiny(spectrogram, training=False))
+    expected = np.array([table_1_twin(tiny, s) for s in spectrogram])
+    assert np.abs(expected).max() > 0.5
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4)
+    assert (result < 0).any()  # nothing behind the last layer
+
+
+@pytest.mark.slow
+def test_waveform_in_is_spectrogram_in(tiny):
+    model = voice_encoder.build_voice_encoder(TINY, 7)
+    model.get_layer("table_1").set_weights(tiny.get_weights())
+    waveform = waveforms(2, 48_000)
+    expected = tiny(spectrogram.spectrogram(waveform))
+    np.testing.assert_allclose(model(waveform), expected, rtol=1e-5, atol=1e-6)
+    assert model.output_shape == (None, 7)
+
+
+@pytest.mark.parametrize("n_samples", [41_680, 41_839, 48_000, 60_001, 160_000])
+def test_any_length_from_259_frames_on(n_samples):
+    model = voice_encoder.build_voice_encoder(TINY, 5)
+    assert model(waveforms(1, n_samples)).shape == (1, 5)
+
+
+def test_shortest_input_is_259_frames():
+    assert voice_encoder.MIN_SAMPLES == 41_680 == 2.605 * 16_000
+    assert spectrogram.n_frames(41_680) == voice_encoder.MIN_FRAMES == 259
+    model = voice_encoder.build_voice_encoder(TINY, 5)
+    with pytest.raises(ValueError, match="41679 samples are too short"):
+        model(waveforms(1, 41_679))
+
+
+def test_a_long_recording_can_be_fed_in_pieces(tiny):
+    convolutions, head = voice_encoder.split_at_time_average(tiny)
+    generator = np.random.default_rng(3)
+    # Pools and strides step 64 frames: 5 outputs of 259 frames, 64 apart.
+    spectrogram = generator.normal(0, 1, [1, 259 + 4 * 64, 257, 2]).astype(np.float32)
+    pieces = [
+        convolutions(spectrogram[:, start : start + 259])
+        for start in range(0, 5 * 64, 64)
+    ]
+    assert pieces[0].shape[1] == 1
+    result = head(tf.reduce_mean(tf.concat(pieces, 1), 1))
+    np.testing.assert_allclose(result, tiny(spectrogram), rtol=1e-3, atol=1e-4)
+
+
+# Options
+
+
+def test_width_scales_every_channel_count_but_the_last():
+    model = voice_encoder.build_table_1(VoiceEncoderConfig(width=0.25), 128)
+    shapes = rows_of(output_shapes(model, 598))
+    channels = [shapes[row.layer][-1] for row in voice_encoder.TABLE_1]
+    expected = [16, 16, 32, 32, 32, 32, 32, 32, 64, 64, 128, 128, 128, 128, 1024, 128]
+    assert channels == expected
+
+
+def test_batch_norm_options_reach_every_layer():
+    config = dataclasses.replace(
+        TINY,
+        batch_norm_momentum=0.9,
+        batch_norm_epsilon=1e-5,
+        global_batch_norm=True,
+    )
+    model = voice_encoder.build_table_1(config, 7)
+    batch_norms = [layer for layer in model.layers if layer.name.startswith("bn")]
+    assert len(batch_norms) == 9
+    for layer in batch_norms:
+        assert (layer.momentum, layer.epsilon, layer.synchronized) == (0.9, 1e-5, True)
+
+
+def test_dropout_is_before_both_fully_connected_layers_and_only_in_training():
+    model = voice_encoder.build_table_1(dataclasses.replace(TINY, head_dropout=0.5), 7)
+    names = [layer.name for layer in model.layers]
+    assert names[-5:] == ["dropout_fc1", "fc1", "relu_fc1", "dropout_fc2", "fc2"]
+    spectrogram = np.ones([1, 259, 257, 2], np.float32)
+    np.testing.assert_array_equal(model(spectrogram), model(spectrogram))
+    head = keras.Model(model.get_layer("flatten").output, model.output)
+    values = np.ones([1, 57 * 10], np.float32)
+    assert np.abs(head(values, training=True) - head(values)).max() > 0
+
+
+def test_training_moves_the_batch_norm_statistics_of_every_layer(tiny):
+    model = voice_encoder.build_table_1(TINY, 7)
+    model(np.random.default_rng(0).normal(size=[2, 259, 257, 2]), training=True)
+    for layer in model.layers:
+        if layer.name.startswith("bn"):
+            assert np.abs(layer.moving_mean).max() > 0, layer.name
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_networks_answer_in_float32(tiny, policy):
+    model = voice_encoder.build_voice_encoder(TINY, 7, policy)
+    model.get_layer("table_1").set_weights(tiny.get_weights())
+    assert model.get_layer("table_1").get_layer("conv5").compute_dtype == policy[6:]
+    assert all(weight.dtype == "float32" for weight in model.weights)
+    waveform = waveforms(2, 48_000)
+    result = model(waveform)
+    assert result.dtype == tf.float32
+    expected = np.array(tiny(spectrogram.spectrogram(waveform)))
+    cosine = np.sum(result * expected) / (
+        np.linalg.norm(result) * np.linalg.norm(expected)
+    )
+    assert cosine > 0.999
+
+
+def test_saved_and_loaded_it_is_the_same_function(tmp_path, tiny):
+    model = voice_encoder.build_voice_encoder(TINY, 7)
+    randomize(model, seed=4)
+    waveform = waveforms(1, 48_000)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded(waveform), model(waveform), rtol=1e-6)
+    model.save_weights(tmp_path / "model.weights.h5")
+    other = voice_encoder.build_voice_encoder(TINY, 7)
+    other.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_allclose(other(waveform), model(waveform), rtol=1e-6)
