@@ -4,6 +4,7 @@ import pathlib
 import re
 
 import setuptools
+from setuptools.command import build_py
 
 EXTRAS = {
     # Building data sets: Beam runs the pipeline, yt-dlp fetches AVSpeech.
@@ -85,6 +86,31 @@ SCRIPTS = [
 VERSION_FILE = pathlib.Path(__file__).with_name("speech2face") / "version.py"
 VERSION = re.search(r'__version__ = "(.+)"', VERSION_FILE.read_text())[1]
 
+
+class BuildWithFlagFiles(build_py.build_py):
+    """Puts the flag files, which lie beside the packages, into `speech2face`.
+
+    No symbolic link does it: archives, Windows and some ways to copy a repository lose
+    them. An editable install reads the folder where it is.
+    """
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            for source, target in self._flag_files():
+                self.mkpath(str(target.parent))
+                self.copy_file(str(source), str(target))
+
+    def get_outputs(self, include_bytecode=True):
+        targets = [str(target) for _, target in self._flag_files()]
+        return [*super().get_outputs(include_bytecode), *targets]
+
+    def _flag_files(self):
+        folder = pathlib.Path(self.build_lib, "speech2face", "configs")
+        sources = sorted(pathlib.Path(__file__).with_name("configs").glob("*.flags"))
+        return [(source, folder / source.name) for source in sources]
+
+
 setuptools.setup(
     name="speech2face",
     version=VERSION,
@@ -98,7 +124,6 @@ setuptools.setup(
     package_data={
         "speech2face": [
             "py.typed",
-            "configs/*.flags",
             "examples/*",
             "keras_home/*",
             "pretrained/**/*",
@@ -106,6 +131,7 @@ setuptools.setup(
         ],
         "experiments": ["templates/*"],
     },
+    cmdclass={"build_py": BuildWithFlagFiles},
     entry_points={"console_scripts": SCRIPTS},
     python_requires=">=3.10",
     install_requires=[

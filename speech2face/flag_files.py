@@ -38,10 +38,14 @@ def with_flag_files(words: Sequence[str], outer: tuple[str, ...] = ()) -> Iterat
 
 
 def _flag_file(name: str) -> str | None:
-    """Returns the path of a flag file: the user's, or else the one of this package."""
+    """Returns the path of a flag file: the user's, or else the one of this package.
+
+    `configs` lies in an installed package, but beside it in a clone (`setup.py`).
+    """
     path = pathlib.Path(name).expanduser()
-    for candidate in (path, PACKAGE_DIR / path):
-        if candidate.is_file() and (candidate == path or path.parts[0] == "configs"):
+    ours = (PACKAGE_DIR, PACKAGE_DIR.parent) if path.parts[:1] == ("configs",) else ()
+    for candidate in (path, *(folder / path for folder in ours)):
+        if candidate.is_file():
             return os.fspath(candidate)
     return None
 
