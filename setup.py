@@ -94,18 +94,20 @@ class BuildWithFlagFiles(build_py.build_py):
     them. An editable install reads the folder where it is.
     """
 
-    def run(self):
+    def run(self) -> None:
+        """Builds, and copies the flag files, unless the install is an editable one."""
         super().run()
         if not self.editable_mode:
             for source, target in self._flag_files():
                 self.mkpath(str(target.parent))
                 self.copy_file(str(source), str(target))
 
-    def get_outputs(self, include_bytecode=True):
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        """Returns the paths of everything that `run` writes."""
         targets = [str(target) for _, target in self._flag_files()]
         return [*super().get_outputs(include_bytecode), *targets]
 
-    def _flag_files(self):
+    def _flag_files(self) -> list[tuple[pathlib.Path, pathlib.Path]]:
         folder = pathlib.Path(self.build_lib, "speech2face", "configs")
         sources = sorted(pathlib.Path(__file__).with_name("configs").glob("*.flags"))
         return [(source, folder / source.name) for source in sources]
