@@ -112,7 +112,7 @@ def test_a_notebook_runs(path, tmp_path):
     for cell in notebook.cells:
         if "parameters" in cell.metadata.get("tags", []):  # smaller than as printed
             cell.source += (
-                "\nN_PEOPLE, N_SILENT, EPOCHS = 6, 2, 1"
+                "\nN_PEOPLE, N_SILENT, EPOCHS = 6, 2, 2"
                 '\nSMALLER = "--texture_channels=8,8,8,8,8"'
             )
     client = nbclient.NotebookClient(
