@@ -26,7 +26,7 @@ from speech2face.system import n_cores
 assert n_cores() == os.cpu_count()
 import runpy, sys
 sys.argv = ["sample_people", "--output_dir=people", "--n_people=3"]
-sys.argv += ["--clips_per_person=1", "--n_workers=0"]
+sys.argv += ["--clips_per_person=1", "--n_silent_people=0", "--n_workers=0"]
 runpy.run_module("data_prep.sample_people", run_name="__main__")
 """
 
