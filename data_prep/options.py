@@ -77,8 +77,8 @@ class JobOptions(Options):
     )
     n_workers: int = option(
         0,
-        "Worker processes on this machine; 0 starts one for each core. 1 runs the "
-        "stages in this process, which nothing watches.",
+        "Worker processes on this machine; 0 starts one for each core, but fewer for a "
+        "few clips. 1 runs the stages in this process, which nothing watches.",
         minimum=0,
         maximum=1024,
     )

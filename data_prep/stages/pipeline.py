@@ -40,6 +40,8 @@ from speech2face.system import n_cores
 # Workers that die before they reach a clip have a fault of their own; without a limit
 # the job would restart them forever.
 MAX_DEATHS_AT_START = 3
+# A worker starts in about the time that it then takes for this many clips.
+_MIN_CLIPS_PER_WORKER = 16
 
 
 @dataclasses.dataclass
@@ -131,7 +133,8 @@ def run_stages(
       work: the job's folder, started.
       stages: in order; the last one makes the record.
       recognizer: its name, feature_dim and checksum, stored with every chunk.
-      n_workers: processes on this machine; 0 is one for each core.
+      n_workers: processes on this machine; 0 is one for each core, and fewer for a few
+        clips.
       beam_options: pipeline options; '' is this machine.
       description: what the progress bar counts.
       max_secs_per_clip: a worker that spends longer than this on one clip is killed and
@@ -146,7 +149,8 @@ def run_stages(
     if not n_pending:
         return
     is_watched = n_workers != 1 and not beam_options
-    n_workers = min(n_workers or n_cores(), n_pending)
+    worthwhile = min(n_cores(), max(1, sum(sizes) // _MIN_CLIPS_PER_WORKER))
+    n_workers = min(n_workers or worthwhile, n_pending)
 
     def run_pipeline() -> None:
         runner, options = _runner(beam_options, n_workers, is_watched)
