@@ -80,6 +80,7 @@ def test_one_version():
     assert installed == version
 
 
+@pytest.mark.slow
 def test_a_users_script_type_checks(tmp_path):
     pytest.importorskip("mypy")
     (tmp_path / "user.py").write_text(USER_SCRIPT)
@@ -87,6 +88,7 @@ def test_a_users_script_type_checks(tmp_path):
     assert result.returncode == 0, result.stdout
 
 
+@pytest.mark.slow
 def test_a_users_mistake_does_not_type_check(tmp_path):
     pytest.importorskip("mypy")
     script = "from speech2face import Speech2Face\n\nSpeech2Face.load(3)\n"

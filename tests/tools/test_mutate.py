@@ -3,6 +3,8 @@
 import ast
 import dataclasses
 
+import pytest
+
 from tests.helpers.paths import REPOSITORY
 from tools import mutants, mutate
 
@@ -44,6 +46,7 @@ def test_a_draw_is_even_over_the_modules_and_repeats():
     assert mutate.choose(options) == chosen
 
 
+@pytest.mark.slow
 def test_a_mutant_that_ran_before_is_not_run_again(tmp_path, monkeypatch, capsys):
     options = mutate.MutationOptions(
         n_mutants=3, only="metrics/recall", output=str(tmp_path / "mutants.json")

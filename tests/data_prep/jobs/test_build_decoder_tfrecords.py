@@ -17,9 +17,11 @@ from speech2face.data import dataset_info, records
 from speech2face.faces import detection
 from speech2face.recognizers.loading import load_recognizer
 from tests.helpers.record_jobs import examples_of, names_in, options_for
+from tests.helpers.slow import takes_seconds
 
 
 @pytest.fixture(scope="module")
+@takes_seconds
 def built_faces(sample, tmp_path_factory):
     output_dir = tmp_path_factory.mktemp("faces") / "data"
     options = options_for(sample / "faces.csv", sample, output_dir)

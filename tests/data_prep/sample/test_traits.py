@@ -36,6 +36,7 @@ def test_the_renderer_places_points_where_it_draws_them():
         assert abs(columns.mean() - 9) < 3.5 and abs(rows.mean() - 6) < 3.5
 
 
+@pytest.mark.slow
 def test_pitch_and_formants_follow_the_traits():
     people = traits.draw_people(12, seed=4)
     pitch, centroid = [], []

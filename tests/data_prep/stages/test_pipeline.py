@@ -75,6 +75,7 @@ def run(folder, words, stages, **options):
     return [work.load(index) for index in sorted(work.done())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_counts_records_and_rejections(tmp_path, n_workers):
     words = ["2", "x", "5", "8", "10", "12", "7"]
@@ -110,6 +111,7 @@ def test_a_line_that_a_kill_cut_off_is_ignored(tmp_path):
     assert work.fatal_clips() == {"clip 1": "timeout"}
 
 
+@pytest.mark.slow
 def test_a_system_without_affinity_builds(tmp_path, monkeypatch):
     """macOS has no os.sched_getaffinity."""
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)

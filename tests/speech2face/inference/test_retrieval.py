@@ -17,6 +17,7 @@ from speech2face.faces import detection
 from speech2face.inference import reconstruction, retrieval
 from speech2face.inference.model import Speech2Face
 from speech2face.recognizers.dlib import DlibFace
+from tests.helpers.slow import takes_seconds
 
 pytest.importorskip("espeakng_loader")
 
@@ -65,6 +66,7 @@ def sources(model, cache_dir):
 
 
 @pytest.fixture(scope="module")
+@takes_seconds
 def by_voice(sources, people, photographs):
     query = people / "media/p0000_0.mp4"
     return retrieval.rank(query, sources[0], photographs, sources[1], "l2")

@@ -45,6 +45,7 @@ def test_nothing_jumps_where_a_window_begins(embedding):
     assert np.linalg.norm(after - at) < 0.01 * np.linalg.norm(at)
 
 
+@pytest.mark.slow
 def test_batch_and_graph_change_nothing(embedding):
     voices = [harmonic_voice(seed, 4.0) for seed in (5, 6)]
     both = embedding.predict_on_batch(np.stack(voices))  # in a graph
