@@ -197,20 +197,19 @@ def measure(folders: Folders, output_dir: str) -> Result:
 def check(result: Result) -> None:
     """Raises UserError if the network has not learned to tell voices apart.
 
-    One answer for all voices has the smallest angle that needs no hearing, so the
-    training must come below it. The recall says whether what was learned holds for
-    people who were not heard.
+    For people whom the training has not heard: the angle must be below that of one
+    answer for all voices, the smallest that needs no hearing, and the interval of the
+    recall above chance.
     """
-    trained, _, recall, _ = result.rows
+    _, angle, recall, _ = result.rows
     low = recall.ci95[0] if recall.ci95 else 0.0
-    is_near = float(trained.ours or 180) < float(trained.chance or 0)
+    is_near = float(angle.ours or 180) < float(angle.chance or 0)
     if not (is_near and low > float(recall.chance or 100)):
         raise UserError(
-            "the recipe has not trained yet: the training's angle is "
-            f"{trained.ours:.1f} degrees and should be below {trained.chance:.1f}, "
-            "that of the mean face; for people who were not heard the recall's "
-            f"interval begins at {low:.1f} % and should begin above "
-            f"{recall.chance:.1f} %. Give more --iterations to go on"
+            "the recipe has not trained yet: for people who were not heard the angle "
+            f"is {angle.ours:.1f} degrees and should be below {angle.chance:.1f}, that "
+            f"of the mean face; the recall's interval begins at {low:.1f} % and should "
+            f"begin above {recall.chance:.1f} %. Give more --iterations to go on"
         )
 
 
