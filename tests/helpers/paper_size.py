@@ -75,10 +75,9 @@ def run_all(folder):
 
 
 def _of_fewer_dimensions(distances):
-    """An eighth of them: the sums over 4096 take minutes, but no memory."""
-    n = DIM // 8
+    """64 of them: the sums over 4096 take minutes, but no memory."""
     return lambda queries, gallery, metric: distances(
-        queries[:, :n], gallery[:, :n], metric
+        queries[:, :64], gallery[:, :64], metric
     )
 
 
