@@ -173,20 +173,23 @@ def _line(texts: Sequence[str], width_px: int, page_px: int) -> np.ndarray:
     return _with_text(line, places, [fit_line(text, width_px) for text in texts])
 
 
-def with_caption(image: np.ndarray, text: str, n_lines: int = 0) -> np.ndarray:
+def with_caption(
+    image: np.ndarray, text: str, n_lines: int = 0, indent_px: int = 0
+) -> np.ndarray:
     """Adds text below an image, wrapped to its width.
 
     Args:
       image: [h, w, 3] uint8.
       text: any; words that are too long are broken.
       n_lines: make room for at least so many.
+      indent_px: space left free at both sides, such as a sheet's margin.
     """
-    lines = _wrap(text, image.shape[1])
+    lines = _wrap(text, image.shape[1] - 2 * indent_px)
     n_lines = max(len(lines), n_lines)
     below_px = n_lines * LINE_PX + MARGIN_PX // 2 if n_lines else 0
     page = np.pad(image, ((0, below_px), (0, 0), (0, 0)), constant_values=255)
     top = image.shape[0] + MARGIN_PX // 2
-    places = [(0, top + index * LINE_PX) for index in range(len(lines))]
+    places = [(indent_px, top + index * LINE_PX) for index in range(len(lines))]
     return _with_text(page, places, lines)
 
 

@@ -121,7 +121,7 @@ def animation(faces: Sequence[np.ndarray], label: str = LABEL) -> bytes:
       faces: [h, w, 3] uint8.
       label: is below each face, and in the metadata.
     """
-    there = [Image.fromarray(images.with_caption(face, label)) for face in faces]
+    there = [Image.fromarray(_labeled(face, label)) for face in faces]
     frames = there + there[-2:0:-1]
     durations_ms = [_STEP_MS] * len(frames)
     durations_ms[0] = durations_ms[len(there) - 1] = _REST_MS  # time to look at each
@@ -181,8 +181,13 @@ def write_labeled(path: pathlib.Path, image: Image.Image, label: str = LABEL) ->
       image: RGB.
       label: says that the face is synthetic.
     """
-    labeled = images.with_caption(np.asarray(image), label)
+    labeled = _labeled(np.asarray(image), label)
     files.write_atomically(path, images.encode_png(labeled, label))
+
+
+def _labeled(image: np.ndarray, label: str) -> np.ndarray:
+    # As far from the edge as what a sheet shows: the label and the captions align.
+    return images.with_caption(image, label, indent_px=images.MARGIN_PX)
 
 
 def _unique_names(recordings: Sequence[PathLike]) -> list[str]:

@@ -157,9 +157,9 @@ def _one_voice(handlers: Handlers) -> None:
                 )
             )
             gr.Markdown(texts.EXAMPLES)
-            with gr.Row():
+            with gr.Row(elem_classes="s2f-examples"):
                 buttons = [
-                    gr.Button(label, size="md", min_width=110)
+                    gr.Button(label, size="md", min_width=90)
                     for label in handlers.examples
                 ]
         with gr.Column(min_width=300, elem_classes="s2f-choices"):

@@ -37,6 +37,17 @@ def test_captions_stay_within_their_picture(text):
         assert line.endswith("…")
 
 
+def test_a_note_below_a_sheet_begins_where_its_pictures_do():
+    sheet = images.contact_sheet([GRAY, GRAY], ["Hlg", "Hlg"])
+    page = images.with_caption(sheet, "Hlg " * 20, indent_px=images.MARGIN_PX)
+    columns = text_rows(page.transpose(1, 0, 2))
+    captions = text_rows(sheet[STEP_Y:].transpose(1, 0, 2))
+    assert columns.min() == images.MARGIN_PX  # the gray picture's left edge
+    note = text_rows(page[sheet.shape[0] :].transpose(1, 0, 2))
+    assert note.min() == captions.min()
+    assert note.max() < page.shape[1] - images.MARGIN_PX
+
+
 def test_a_file_name_without_spaces_is_broken():
     one = images.with_caption(GRAY, "x" * 10)
     three = images.with_caption(GRAY, "x" * 60)

@@ -12,7 +12,6 @@ import time
 import urllib.error
 import urllib.request
 
-import av
 import numpy as np
 import pytest
 import soundfile
@@ -22,6 +21,7 @@ from speech2face.audio import decoding, resampling
 from speech2face.inference.model import Speech2Face
 from speech2face.web import server, voices
 from speech2face.web.limits import Limits
+from tests.helpers.gray_film import write_gray_film
 from tests.helpers.web import EXAMPLES, free_port, pictures_in, temporary_files
 
 pytest.importorskip("gradio")
@@ -126,25 +126,6 @@ def face_html(page):
     return page.locator(".s2f-live").first.inner_html()
 
 
-def write_video(path):
-    """A gray film with an example's sound: MPEG-4 and AAC."""
-    waveform, rate_hz = soundfile.read(EXAMPLES / "man_60.ogg", dtype="float32")
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("mpeg4", rate=5)
-        video.width = video.height = 64
-        video.pix_fmt = "yuv420p"
-        sound = container.add_stream("aac", rate=rate_hz)
-        sound.layout = "mono"
-        gray = np.full((64, 64, 3), 128, np.uint8)
-        for _ in range(30):
-            container.mux(video.encode(av.VideoFrame.from_ndarray(gray)))
-        container.mux(video.encode())
-        frame = av.AudioFrame.from_ndarray(waveform[None], "fltp", "mono")
-        frame.sample_rate = rate_hz
-        container.mux(sound.encode(frame))
-        container.mux(sound.encode())
-
-
 @pytest.mark.slow
 def test_a_face_settles_while_one_speaks(page):
     page.get_by_role("button", name="Record").first.click()
@@ -196,7 +177,7 @@ def test_a_slow_machine_hears_every_second(page, monkeypatch):
 
 @pytest.mark.slow
 def test_a_video_gives_the_face_of_its_sound(page, tmp_path):
-    write_video(tmp_path / "film.mp4")
+    write_gray_film(tmp_path / "film.mp4", EXAMPLES / "man_60.ogg")
     choose_file(page, tmp_path / "film.mp4")
     page.get_by_text(DONE).wait_for()
     shown = pictures_in(face_html(page))[0].astype(int)
@@ -279,6 +260,30 @@ def test_a_phone(chromium, address, requests):
         assert page.evaluate("document.documentElement.scrollWidth") == 360
         face = page.get_by_alt_text("The face from the voice").bounding_box()
         assert 0 <= face["y"] < 740, "scrolled to where it is"
+
+
+@pytest.mark.parametrize("width", [390, 600, 820, 1280])
+def test_every_width_is_used_and_nothing_scrolls_sideways(
+    chromium, address, requests, width
+):
+    window = {"width": width, "height": 900}
+    with opened(chromium, address, requests, viewport=window) as page:
+        examples = [
+            page.get_by_role("button", name=name).bounding_box()
+            for name in ("Man 24", "Man 60", "Woman 27", "Woman 71")
+        ]
+        sizes = {(round(box["width"]), round(box["height"])) for box in examples}
+        assert len(sizes) == 1, "none is alone in its line"
+        page.get_by_role("button", name="Man 24").click()
+        page.get_by_text(DONE).wait_for()
+        note = page.get_by_role("complementary", name="What this is").bounding_box()
+        faces = page.locator(".s2f-faces img").all()
+        ends = [box["x"] + box["width"] for box in (f.bounding_box() for f in faces)]
+        assert max(ends) == pytest.approx(note["x"] + note["width"], abs=2)
+        for tab in ("One voice", "Two voices", "About"):
+            page.get_by_role("tab", name=tab).click()
+            page.wait_for_timeout(300)  # Gradio builds a tab when it is opened
+            assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
 # What has no name for a screen reader, of what can be used or seen.
