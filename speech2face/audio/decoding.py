@@ -127,7 +127,7 @@ def read_blocks(
     channel: int | None = None,
     max_secs: float = MAX_BLOCKS_SECS,
 ) -> Iterator[np.ndarray]:
-    """Yields the waveform of a file in blocks, without `check_waveform`.
+    """Yields the waveform of a file in blocks, neither checked nor clipped.
 
     Memory does not grow with the recording.
 
@@ -137,7 +137,7 @@ def read_blocks(
       max_secs: a longer sound is refused.
 
     Yields:
-      [n] float32 in [-1, 1] at 16 kHz, n of any size.
+      [n] float32 at 16 kHz, n of any size. Lossy decoders overshoot [-1, 1].
 
     Raises:
       FileNotFoundError: there is no such file.
@@ -148,7 +148,7 @@ def read_blocks(
     blocks = _one_channel(path, name, 0.0, None, channel, max_secs)
     for block in _resampled(blocks, SAMPLE_RATE_HZ):
         is_empty = False
-        yield np.clip(block, -1.0, 1.0)
+        yield block
     if is_empty:
         raise UserError(f"{name} has no sound", reason="no_sound")
 
@@ -237,9 +237,8 @@ def _decode(
     if end_secs is not None and math.isinf(end_secs):
         end_secs = None
     with containers.open_media(source, name) as media:
-        yield from _blocks(
-            media, _audio_stream(media, name), name, start_secs, end_secs
-        )
+        stream = _audio_stream(media, name)
+        yield from _blocks(media, stream, name, start_secs, end_secs)
 
 
 def _audio_stream(media: Media, name: str) -> Any:
@@ -253,11 +252,7 @@ def _audio_stream(media: Media, name: str) -> Any:
 
 
 def _blocks(
-    media: Media,
-    stream: Any,
-    name: str,
-    start_secs: float,
-    end_secs: float | None,
+    media: Media, stream: Any, name: str, start_secs: float, end_secs: float | None
 ) -> Iterator[Block]:
     """Yields the blocks of a segment: ([n, channels] float32, rate in Hz)."""
     # Converts the sample format and keeps rate and channels. "flt", not the planar
@@ -310,24 +305,32 @@ def _convert(to_float: Any, frame: Any, name: str) -> list[Any]:
 
 
 def _frames(packets: Iterator[Any], after_seek: bool) -> Iterator[Any]:
-    """Yields decoded frames; skips undecodable packets before the first frame only.
+    """Yields decoded frames; skips damaged packets before the first and after the last.
 
     A seek can land inside a packet (MPEG program streams), and what looks like a packet
-    there may not be one. Later, a packet that cannot be decoded is damage.
+    there may not be one. A recording that was interrupted ends with half a packet.
+    Between frames, a packet that cannot be decoded is damage:
+    docs/decisions/damaged-media.md.
 
     Args:
       packets: of the sound.
       after_seek: whether they begin where a seek has landed.
     """
-    started = False
+    started, damage = False, None
     for n_packets, packet in enumerate(packets):
         try:
-            for frame in packet.decode():
-                started = True
-                yield frame
-        except av.error.InvalidDataError:
+            frames = packet.decode()
+        except av.error.InvalidDataError as error:
             if started and not (after_seek and n_packets < _MAX_STRAY_PACKETS):
-                raise
+                if after_seek:
+                    raise
+                damage = error
+            continue
+        # An empty packet, at the end, asks for the frames that the decoder still has.
+        if damage and frames and packet.size:
+            raise damage
+        started = started or bool(frames)
+        yield from frames
 
 
 def _cut(

@@ -89,7 +89,8 @@ class SoundFile:
         self._channel = channel
         self._max_secs = max_secs
         untrimmed, loudness = Loudness(), Loudness()
-        blocks = _counted(self._untrimmed_blocks(), untrimmed)
+        # Counted first: clipped, infinity and a wrong scale would look like loud sound.
+        blocks = _clipped(_counted(self._decoded(), untrimmed))
         for block in voice_activity.trim(blocks) if trim_silence else blocks:
             loudness.add(block)
         untrimmed.check(self._path)
@@ -100,10 +101,10 @@ class SoundFile:
 
     def blocks(self) -> Iterator[np.ndarray]:
         """Decodes the file again."""
-        blocks = self._untrimmed_blocks()
+        blocks = _clipped(self._decoded())
         return voice_activity.trim(blocks) if self._trim_silence else blocks
 
-    def _untrimmed_blocks(self) -> Iterator[np.ndarray]:
+    def _decoded(self) -> Iterator[np.ndarray]:
         return decoding.read_blocks(
             self._path, channel=self._channel, max_secs=self._max_secs
         )
@@ -113,3 +114,8 @@ def _counted(blocks: Iterator[np.ndarray], loudness: Loudness) -> Iterator[np.nd
     for block in blocks:
         loudness.add(block)
         yield block
+
+
+def _clipped(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    for block in blocks:
+        yield np.clip(block, -1.0, 1.0)

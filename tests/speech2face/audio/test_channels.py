@@ -130,9 +130,18 @@ def test_loudness_of_blocks(offset, n_blocks):
         (VOICE[:0], "too_short"),
         (NOTHING, "silent"),
         (VOICE * 9, "not_scaled"),
+        (VOICE * 32_768, "not_scaled"),
     ],
 )
-def test_what_cannot_be_a_voice(waveform, reason):
+def test_what_cannot_be_a_voice(tmp_path, waveform, reason):
+    """As an array, a waveform of a file, and a file that is read in blocks."""
     with pytest.raises(ValueError) as caught:
         check_waveform(np.asarray(waveform, np.float32), "it")
     assert caught.value.reason == reason
+    path = tmp_path / "a.wav"
+    soundfile.write(path, waveform, 16_000, subtype="FLOAT")
+    for read in (decoding.load_waveform, recordings.SoundFile):
+        with pytest.raises(ValueError) as caught:
+            read(path)
+        no_sound = ("beyond_the_end", "no_sound") if not len(waveform) else ()
+        assert caught.value.reason in (reason, *no_sound)

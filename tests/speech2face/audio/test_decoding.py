@@ -240,10 +240,24 @@ def test_unreadable_file(tmp_path, content):
     assert "unreadable as audio or video" in _error(path)
 
 
-def test_truncated_file(tmp_path):
-    path = tmp_path / "a.flac"
+@pytest.mark.parametrize("name", ["a.flac", "a.mp3", "a.ogg", "a.wav"])
+def test_an_interrupted_recording_is_read_to_where_it_ends(tmp_path, name):
+    path = tmp_path / name
     soundfile.write(path, noise(64_000), 16_000)
-    path.write_bytes(path.read_bytes()[:50_000])
+    whole, content = decoding.load_waveform(path), path.read_bytes()
+    path.write_bytes(content[: len(content) * 3 // 4 - 101])
+    part = decoding.load_waveform(path)
+    assert 42_000 < len(part) < 50_000
+    np.testing.assert_allclose(part[:40_000], whole[:40_000], atol=1e-6)
+
+
+def test_damage_between_sounds_is_refused(tmp_path):
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, noise(64_000), 16_000)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 3_000] = bytes(3_000)
+    path.write_bytes(content)
     assert "unreadable" in _error(path)
 
 
@@ -272,15 +286,6 @@ def test_no_audio_track(tmp_path):
     assert "has no audio track" in _error(path)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_samples_that_are_no_numbers(tmp_path, value):
-    path = tmp_path / "a.wav"
-    samples = noise(44_100)
-    samples[22_000] = value
-    soundfile.write(path, samples, 44_100, subtype="FLOAT")
-    assert "NaN" in _error(path)
-
-
 def test_silence(tmp_path):
     path = tmp_path / "a.wav"
     soundfile.write(path, tone(16_000, amplitude=0.9e-3), 16_000, subtype="FLOAT")
@@ -295,12 +300,6 @@ def test_too_short(tmp_path):
     assert "at least 0.1 s is needed" in _error(path)
     soundfile.write(path, noise(1_600), 16_000)
     assert len(decoding.load_waveform(path)) == 1_600
-
-
-def test_floating_point_sound_in_integer_units(tmp_path):
-    path = tmp_path / "a.wav"
-    soundfile.write(path, 32_768 * noise(16_000), 16_000, subtype="FLOAT")
-    assert "must be in [-1, 1]" in _error(path)
 
 
 @pytest.mark.parametrize("span", [(-1.0, None), (2.0, 2.0), (3.0, 1.0)])
