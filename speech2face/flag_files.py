@@ -1,4 +1,4 @@
-"""Flag files, and flags that are lists of files: what absl does not do by itself."""
+"""Flag files, lists of files, and numbers as flags: what absl does not do by itself."""
 
 import os
 import pathlib
@@ -15,17 +15,28 @@ def with_flag_files(words: Sequence[str], outer: tuple[str, ...] = ()) -> Iterat
     """Yields the words of a command line with flag files replaced by their lines.
 
     absl does the same, but would look for `configs/paper.flags` in the user's folder
-    alone, also for the flag files that another one includes. What cannot be found is
-    left to absl, which says so.
+    alone, also for the flag files that another one includes.
 
     Args:
       words: of a command line, or lines of a flag file.
       outer: flag files that are being read: one that includes itself is left as it is.
+
+    Raises:
+      FileNotFoundError: there is no such flag file.
     """
-    for word in words:
-        name = re.fullmatch(r"--?flagfile=(.+)", word.strip())
-        path = _flag_file(name[1]) if name else None
-        if path is None or path in outer:
+    rest = iter(words)
+    for word in rest:
+        if word.strip() in ("--flagfile", "-flagfile"):  # its value is the next word
+            name = next(rest, "")
+        elif match := re.fullmatch(r"--?flagfile=(.*)", word.strip()):
+            name = match[1]
+        else:
+            yield word
+            continue
+        path = _flag_file(name)
+        if path is None:
+            raise FileNotFoundError(f"--flagfile={name}: no such file")
+        if path in outer:
             yield word
             continue
         lines = pathlib.Path(path).read_text().splitlines()
@@ -59,3 +70,24 @@ class ListParser(flags.ListParser):
         if has_comma and pathlib.Path(argument).exists():
             return [argument]
         return super().parse(argument)
+
+
+class NumberParser(flags.ArgumentParser):
+    """An integer or a floating-point number, refused in words of our own."""
+
+    def __init__(self, kind: type):
+        """Takes int or float."""
+        super().__init__()
+        self._kind = kind
+        self.syntactic_help = "an integer" if kind is int else "a number"
+
+    def parse(self, argument: Any) -> Any:
+        """Returns the number."""
+        try:
+            return self._kind(argument)
+        except ValueError:
+            raise ValueError(f"expected {self.syntactic_help}") from None
+
+    def flag_type(self) -> str:
+        """Returns the name of the type, for absl."""
+        return self._kind.__name__

@@ -26,13 +26,7 @@ import sys
 import traceback
 import typing
 from collections.abc import Callable, Sequence
-from typing import (
-    Any,
-    Literal,
-    NoReturn,
-    TypeVar,
-    cast,
-)
+from typing import Any, Literal, NoReturn, TypeVar, cast
 
 from absl import app, flags
 
@@ -49,8 +43,6 @@ PathKind = Literal["file", "folder", "path"] | None
 _URLS = ("proxy",)  # options that hold addresses of other kinds
 _SCALARS: dict[type, Callable[..., Any]] = {
     bool: flags.DEFINE_bool,
-    int: flags.DEFINE_integer,
-    float: flags.DEFINE_float,
     str: flags.DEFINE_string,
 }
 
@@ -164,12 +156,13 @@ def _check_store(field: dataclasses.Field, value: Any) -> None:
 def _check_path(field: dataclasses.Field, path: str, hint: str = "") -> None:
     _check_store(field, path)
     name, kind = field.name, field.metadata.get("exists")
-    if not (path and kind):
+    is_output = not kind and name.endswith("_dir")
+    if not path or not (kind or is_output):
         return
     found = as_path(path)
-    if not found.exists():
+    if kind and not found.exists():
         raise FileNotFoundError(f"--{name}={path}: no such file or folder{hint}")
-    if kind == "folder" and not found.is_dir():
+    if (kind == "folder" or is_output) and found.exists() and not found.is_dir():
         raise UserError(f"--{name}={path} is a file; expected a folder")
     if kind == "file" and found.is_dir():
         raise UserError(f"--{name}={path} is a folder; expected a file")
@@ -303,7 +296,11 @@ def _run_main(main: Callable[..., Any], configs: Sequence[Any]) -> Any:
 
 
 def _exit_with(error: Exception) -> NoReturn:
-    text = str(error).replace("ERROR:: ", "")  # absl's prefix for a missing flag file
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        text = (
+            f"{os.fsdecode(error.filename)}: {error.strerror}"  # without "[Errno 13]"
+        )
     message = " ".join(text.split()) or type(error).__name__
     print(f"error: {message}", file=sys.stderr)
     sys.exit(1)
@@ -327,6 +324,9 @@ def _define_option(field: dataclasses.Field, flag_values: flags.FlagValues) -> N
             keywords["default"] = [str(value) for value in keywords["default"]]
         serializer = flags.CsvListSerializer(",")
         flags.DEFINE(flag_files.ListParser(), serializer=serializer, **keywords)
+    elif field.type in (int, float):
+        parser = flag_files.NumberParser(cast(type, field.type))
+        flags.DEFINE(parser, serializer=flags.ArgumentSerializer(), **keywords)
     else:
         _SCALARS[cast(type, field.type)](**keywords)
 
