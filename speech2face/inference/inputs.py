@@ -43,6 +43,7 @@ def prepare(
             "samples; a list must hold one path or array per recording",
             reason="not_an_array",
         )
+    _check_integers(samples, name)
     waveform = channels.one_channel(samples)
     if sample_rate_hz != SAMPLE_RATE_HZ:
         waveform = resampling.resample(waveform, sample_rate_hz, SAMPLE_RATE_HZ)
@@ -51,6 +52,18 @@ def prepare(
         waveform = np.concatenate(list(voice_activity.trim([waveform])))
         voice_activity.check(len(waveform), name)
     return waveform
+
+
+def _check_integers(samples: np.ndarray, name: str) -> None:
+    """Refuses 16-bit samples in a wider type, which are silence on its scale."""
+    if samples.dtype.kind == "i" and samples.dtype.itemsize > 2 and samples.size:
+        largest = max(int(samples.max()), -int(samples.min()))
+        if 0 < largest <= 1 << 15:
+            raise UserError(
+                f"{name} has {samples.dtype} samples of at most {largest:,}, which "
+                "look like 16-bit ones: give waveform.astype(np.int16)",
+                reason="not_scaled",
+            )
 
 
 def checked(values: Any, name: str, shape: Sequence[int | None]) -> np.ndarray:
