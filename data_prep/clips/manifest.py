@@ -142,7 +142,12 @@ def read_manifest(
             clips = _read_rows(
                 csv.DictReader(file, strict=True), name, folder, required
             )
-    except (csv.Error, UnicodeDecodeError, OSError) as error:
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{name} is not UTF-8 (byte {error.start}); spreadsheets save that as 'CSV "
+            "UTF-8'"
+        ) from error
+    except (csv.Error, OSError) as error:
         raise UserError(f"{name} is not readable as CSV: {error}") from error
     if not clips:
         raise UserError(f"{name} has a header but no rows")
@@ -212,7 +217,7 @@ def hash_split(
 def _read_rows(
     reader: "csv.DictReader[str]", name: str, media_dir: str, required: Sequence[str]
 ) -> list[Clip]:
-    columns = reader.fieldnames or []
+    reader.fieldnames = columns = [column.strip() for column in reader.fieldnames or []]
     missing = [column for column in required if column not in columns]
     if missing:
         raise UserError(

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import os
+import re
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ from data_prep.clips import manifest
 from data_prep.clips.manifest import SplitSizes
 from speech2face.errors import UserError
 from tests.helpers.manifests import write_manifest
+from tests.helpers.paths import REPOSITORY
 
 HEADER = "clip_id,media,speaker_id"
 
@@ -133,10 +135,28 @@ def test_refuses_missing_paths(tmp_path):
         manifest.read_manifest(path, str(tmp_path / "none"))
 
 
-def test_refuses_other_encodings(tmp_path):
-    path = write(tmp_path, f"{HEADER}\nä,b,c\n", encoding="latin-1")
-    with pytest.raises(ValueError, match="not readable as CSV"):
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_refuses_other_encodings_with_advice(tmp_path, encoding):
+    path = write(tmp_path, f"{HEADER}\nä,b,c\n", encoding=encoding)
+    with pytest.raises(UserError, match="save that as 'CSV UTF-8'"):
         manifest.read_manifest(path)
+
+
+@pytest.mark.parametrize("text", ["{}\na,b,c\n", "\ufeff{}\r\na,b,c\r\n"])
+def test_a_header_may_have_spaces_as_cells_may(tmp_path, text):
+    path = write(tmp_path, text.format(HEADER.replace(",", " , ")))
+    (clip,) = manifest.read_manifest(path)
+    assert (clip.clip_id, clip.speaker_id, clip.labels) == ("a", "c", ())
+
+
+def test_the_tutorial_names_the_columns_that_are_required():
+    guide = REPOSITORY / "docs" / "tutorials" / "your_data.md"
+    text = " ".join(guide.read_text().split())
+    (listed,) = re.findall(r"a CSV with the columns (.*?)\.", text)
+    assert tuple(re.findall(r"`(\w+)`", listed)) == manifest.VOICE_COLUMNS
+    (optional,) = re.findall(r"Optional columns are (.*?)\. Any other", text)
+    named = set(re.findall(r"`([a-z]\w+)`", optional)) - set(manifest.SPLITS)
+    assert named <= set(manifest.KNOWN_COLUMNS) - set(manifest.VOICE_COLUMNS)
 
 
 def test_a_declared_split_holds_for_the_whole_speaker(tmp_path):
