@@ -22,6 +22,7 @@ from experiments.lib.material import Material
 from experiments.lib.results import NotApplicable, Result, Row
 from experiments.lib.runs import measure_run
 from speech2face import paper
+from speech2face.artifacts.run_folder import data_dir_of
 from speech2face.config import VoiceTrainingConfig
 from speech2face.options import diff, run_command
 
@@ -68,8 +69,6 @@ def run(runs: Runs, inputs: Inputs, clip_secs: float = paper.CLIP_SECS) -> Resul
 
 
 def _rows_of(run_dir: str, inputs: Inputs, clip_secs: float) -> list[Row]:
-    from speech2face.artifacts.run_folder import data_dir_of
-
     data_dir = inputs.data_dir or data_dir_of(run_dir)
     material = Material(dataclasses.replace(inputs, run_dir=run_dir, data_dir=data_dir))
     recognizer = material.model.decoder.recognizer

@@ -15,6 +15,7 @@ import pathlib
 import sys
 from collections.abc import Iterator
 
+from data_prep.clips import manifest
 from experiments.lib.commands import run
 from speech2face.options import Options, option, run_command
 
@@ -165,8 +166,6 @@ def commands(folders: Folders, is_short: bool) -> Iterator[list[str]]:
 
 def _unseen_recordings(people: pathlib.Path) -> list[str]:
     """A clip of each of the first speakers of the test split."""
-    from data_prep.clips import manifest
-
     clips = manifest.read_manifest(str(people / "manifest.csv"), str(people))
     unseen = {clip.speaker_id: clip.media for clip in clips if clip.split == "test"}
     return [str(path) for path in unseen.values()][:N_RECONSTRUCTED]

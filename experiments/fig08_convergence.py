@@ -21,6 +21,7 @@ from experiments.lib.inputs import Inputs, Runs
 from experiments.lib.material import Material
 from experiments.lib.results import NotApplicable, Number, Result, Row
 from experiments.lib.runs import Run, read_run, unique_labels
+from speech2face.artifacts.run_folder import CONFIG_FILE
 from speech2face.options import Options, option, run_command
 
 NAME = "fig08_convergence"
@@ -89,7 +90,6 @@ def _measured_run(inputs: Inputs) -> tuple[str, ...]:
     """The measured model itself, if it is a run folder with a log."""
     if not inputs.run_dir:
         return ()
-    from speech2face.artifacts.run_folder import CONFIG_FILE
     from speech2face.training.summaries import read_log
 
     has_config = (pathlib.Path(inputs.run_dir) / CONFIG_FILE).is_file()

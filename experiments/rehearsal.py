@@ -20,14 +20,19 @@ from typing import Any
 
 import numpy as np
 
-from experiments.lib import plots, results
+from experiments.lib import generated_vgg_face, plots, results
 from experiments.lib.commands import run
 from experiments.lib.inputs import Inputs
+from experiments.lib.material import Material
 from experiments.lib.results import Result, Row
+from experiments.lib.runs import measure_run
 from speech2face import files, paper
 from speech2face.config import LoopConfig, NormalizerConfig
 from speech2face.data import dataset_info
 from speech2face.errors import UserError
+from speech2face.faces import detection
+from speech2face.images import read_image
+from speech2face.metrics import similarity
 from speech2face.options import Options, option, run_command
 from speech2face.weights.vgg_face_size import PAPER_SIZE, VggFaceSize
 
@@ -154,8 +159,6 @@ def measure(folders: Folders, output_dir: str) -> Result:
       folders: of a rehearsal whose commands have run.
       output_dir: where predictions are kept.
     """
-    from experiments.lib.material import Material
-    from experiments.lib.runs import measure_run
     from speech2face.training.summaries import read_log
 
     inputs = Inputs(
@@ -227,10 +230,8 @@ def angle_deg(entry: Mapping[str, float]) -> float:
     return float(np.degrees(np.arccos(1 - entry["feature_l2"] / 2)))
 
 
-def _one_answer_deg(material: Any) -> float:
+def _one_answer_deg(material: Material) -> float:
     """Returns the mean angle between the faces and the mean face of the training."""
-    from speech2face.metrics import similarity
-
     mean = np.array(material.info.feature_statistics.mean, np.float32)
     mean = material.model.decoder.normalizer.normalize(mean)
     faces = material.predictions().face_features
@@ -299,10 +300,6 @@ def _write_rows(path: pathlib.Path, rows: Sequence[Mapping[str, str]]) -> None:
 
 def _write_vgg_face(folders: Folders, is_short: bool) -> None:
     """Generates the recognizer, with the geometry of faces of the training split."""
-    from experiments.lib import generated_vgg_face
-    from speech2face.faces import detection
-    from speech2face.images import read_image
-
     rows = [row for row in _rows(folders.photographs) if row["split"] == "train"]
     crops = []
     for row in rows[:_N_CALIBRATION_FACES]:

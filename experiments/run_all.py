@@ -43,6 +43,7 @@ from speech2face import files
 from speech2face.errors import UserError
 from speech2face.messages import counted
 from speech2face.options import run_command
+from speech2face.web import html
 
 PAGE_FILE = "index.html"
 
@@ -149,8 +150,6 @@ def _run_one(
 
 def write_page(outcomes: Sequence[Outcome], inputs: Inputs) -> pathlib.Path:
     """Writes index.html beside the results; returns its path."""
-    from speech2face.web import html
-
     page = html.render(
         "results.html",
         package="experiments",

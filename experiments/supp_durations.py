@@ -18,6 +18,7 @@ from experiments.lib.inputs import ClipsOfRuns, Inputs, Runs
 from experiments.lib.material import Material
 from experiments.lib.results import NotApplicable, Number, Result, Row
 from experiments.lib.runs import measure_run
+from speech2face.artifacts.run_folder import read_config
 from speech2face.config import VoiceTrainingConfig
 from speech2face.options import required, run_command
 
@@ -70,8 +71,6 @@ def run(runs: Runs, inputs: Inputs) -> Result:
 
 
 def _trained_secs(run_dir: str) -> float:
-    from speech2face.artifacts.run_folder import read_config
-
     return read_config(run_dir, VoiceTrainingConfig).audio.clip_secs
 
 

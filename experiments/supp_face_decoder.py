@@ -33,7 +33,7 @@ from experiments.lib.inputs import Inputs, RecognizerFile
 from experiments.lib.material import Material
 from experiments.lib.picture_sets import Retrieval, SetReading
 from experiments.lib.results import NotApplicable, Result
-from speech2face.images import decode_image, to_uint8
+from speech2face.images import LABEL, decode_image, to_uint8
 from speech2face.options import Options, option, run_command
 
 if TYPE_CHECKING:
@@ -152,8 +152,6 @@ def run(
       NotApplicable: the weights of the model's recognizer are not given.
     """
     folders = picture_sets.parse_folders(compared_dirs)
-    from speech2face.inference.reconstruction import LABEL  # loads TensorFlow
-
     weights = recognizer_file.vgg_face_weights if recognizer_file else ""
     recognizer = recognizer or picture_sets.recognizer_of(material, weights)
     speakers = material.predictions().speaker_ids
@@ -210,8 +208,6 @@ def _sheet(
 
 def run_space(material: Material) -> Result:
     """Draws walks between faces, principal directions, and each branch alone."""
-    from speech2face.inference.reconstruction import LABEL
-
     indices = material.shown(N_STEPS)
     features = material.predictions().face_features[indices]
     walks = compute_walks(

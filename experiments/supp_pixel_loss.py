@@ -21,6 +21,7 @@ from experiments.lib.material import Material
 from experiments.lib.results import NotApplicable, Result, Row
 from experiments.lib.runs import measure_run
 from speech2face import paper
+from speech2face.artifacts.run_folder import read_config
 from speech2face.config import VoiceTrainingConfig
 from speech2face.metrics import similarity
 from speech2face.options import required, run_command
@@ -88,8 +89,6 @@ def run(runs: Runs, inputs: Inputs, clip_secs: float = paper.CLIP_SECS) -> Resul
 
 
 def _loss_of(run_dir: str) -> str:
-    from speech2face.artifacts.run_folder import read_config
-
     config = read_config(run_dir, VoiceTrainingConfig)
     return PIXELS if config.loss.pixel_weight else FEATURES
 

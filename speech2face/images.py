@@ -19,6 +19,8 @@ from speech2face.files import PathLike
 # the detector's time. AVSpeech is at most 1280 x 720 in its common form. Not in the
 # paper: docs/decisions/photograph-formats.md.
 MAX_FRAME_PX = 1920
+# Of every face that the model draws.
+LABEL = "synthetic average face, not the speaker"
 _MAX_RECORD_PIXELS = 1 << 22  # faces have 224 x 224; other people's records may differ
 
 # Sizes on a sheet. Text is as large as that of a web page.

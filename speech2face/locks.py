@@ -37,6 +37,7 @@ HEARTBEAT_SECS = 10.0
 # A holder on another machine counts as dead when it misses three heartbeats.
 SILENT_SECS = 3.5 * HEARTBEAT_SECS
 BUCKET_RACE_SECS = 1.0
+_MAX_HOLDER_BYTES = 1000  # of a lock file: a host's name and two numbers
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 _held: set[str] = set()  # POSIX locks do not hold within a process: threads
@@ -79,7 +80,7 @@ def _locked_bucket(folder: pathlib.Path) -> Iterator[None]:
     """Holds a folder of an object store with an object that is written again and again.
 
     Stores have no locks: of two processes that begin within a second of one another,
-    the one that wrote last goes on.
+    the one that wrote last holds it.
     """
     path = folder / LOCK_FILE
     holder = _bucket_holder(path)
@@ -104,10 +105,8 @@ def _locked_bucket(folder: pathlib.Path) -> Iterator[None]:
 
 def _bucket_holder(path: pathlib.Path) -> dict[str, Any]:
     try:
-        content = parse_json(path.read_bytes()[:1000], "a lock file")
-        int(content["process"])
-        return dict(content)
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return _parse_holder(path.read_bytes()[:_MAX_HOLDER_BYTES])
+    except FileNotFoundError:
         return {}
 
 
@@ -235,9 +234,13 @@ def _is_at(path: pathlib.Path, descriptor: int) -> bool:
 
 
 def _holder(descriptor: int) -> dict[str, Any]:
-    """Returns what the lock file says; {} if a kill came before it said anything."""
+    return _parse_holder(os.pread(descriptor, _MAX_HOLDER_BYTES, 0))
+
+
+def _parse_holder(text: bytes) -> dict[str, Any]:
+    """Returns what a lock file says; {} if a kill came before it said anything."""
     try:
-        content = parse_json(os.pread(descriptor, 1000, 0), "a lock file")
+        content = parse_json(text, "a lock file")
         int(content["process"])
         return dict(content)
     except (ValueError, TypeError, KeyError):

@@ -77,14 +77,16 @@ TARGETS = {
         f"{_TESTS}/training/test_face_mixing.py"
         f" {_TESTS}/training/test_decoder_training.py"
     ),
-    "speech2face/data/records.py": Target(f"{_TESTS}/data/test_records.py"),
+    "speech2face/data/records.py": Target(
+        f"{_TESTS}/data/test_records.py {_TESTS}/data/test_hostile_records.py"
+    ),
     "speech2face/data/input_pipeline.py": Target(
         f"{_TESTS}/data/test_input_pipeline.py", slow=True
     ),
     "speech2face/data/normalizer.py": Target(f"{_TESTS}/data/test_normalizer.py"),
     "speech2face/models/warp.py": Target(f"{_TESTS}/models/test_warp.py"),
     "speech2face/models/face_decoder.py": Target(
-        f"{_TESTS}/models/test_face_decoder.py"
+        f"{_TESTS}/models/test_face_decoder.py {_TESTS}/models/test_texture_space.py"
     ),
     "speech2face/metrics/similarity.py": Target(
         f"{_TESTS}/metrics/test_metrics.py", "similarity or angles or norm"

@@ -11,13 +11,20 @@ screenshots of the pages.
 import dataclasses
 import pathlib
 
+import numpy as np
+from PIL import Image
+
+from speech2face import images
 from speech2face.app import EXAMPLES_DIR, examples_in
+from speech2face.audio.decoding import load_waveform
 from speech2face.options import Options, required, run_command
+from speech2face.paper import FACE_PX
 
 ENDS = ("Woman 27", "Man 60")  # of `between.gif`
 # Of `face_space.jpg`: younger voices on the left, women's above.
 CORNERS = (("Woman 27", "Woman 71"), ("Man 24", "Man 60"))
 N_STEPS = 5  # faces from corner to corner
+_GAP_PX = 8  # between a spectrogram and its face
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +36,6 @@ class PictureOptions(Options):
 
 def main(options: PictureOptions) -> None:
     """Draws and writes them."""
-    import numpy as np
-    from PIL import Image
-
-    from speech2face import images
-    from speech2face.audio.decoding import load_waveform
     from speech2face.inference import reconstruction
     from speech2face.inference.model import load
     from speech2face.web import spectrograms
@@ -48,9 +50,9 @@ def main(options: PictureOptions) -> None:
     rows = []
     for name, path in examples.items():
         heard = Image.fromarray(spectrograms.draw(load_waveform(path)))
-        page = Image.new("RGB", (heard.width + 8 + 224, 230), "white")
+        page = Image.new("RGB", (heard.width + _GAP_PX + FACE_PX, FACE_PX + 6), "white")
         page.paste(heard, (0, 0))
-        page.paste(Image.fromarray(faces[name]), (heard.width + 8, 2))
+        page.paste(Image.fromarray(faces[name]), (heard.width + _GAP_PX, 2))
         rows.append(np.asarray(page))
     sheet = images.grid([rows[:2], rows[2:]])
     _write(folder / "voices_and_faces.jpg", images.encode_jpeg(sheet, quality=88))

@@ -11,16 +11,17 @@ import fractions
 import os
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import av
 import numpy as np
+from PIL import Image
 
+from speech2face.audio import containers, decoding, seeking
+from speech2face.audio.containers import Media, Source
 from speech2face.errors import UserError
 from speech2face.files import PathLike
 from speech2face.images import MAX_FRAME_PX, limit_size, require_file
-
-if TYPE_CHECKING:
-    from speech2face.audio.containers import Media, Source
 
 # The last frame stays on screen this much longer: containers round durations, and the
 # sound often outlasts the pictures by a frame or two.
@@ -54,8 +55,6 @@ def read_audio(
     Raises:
       FileNotFoundError, UserError: as `decoding.load_waveform`; also of an empty file.
     """
-    from speech2face.audio import decoding
-
     require_file(path)
     return decoding.load_waveform(
         path, start_secs=start_secs, end_secs=end_secs, channel=channel
@@ -68,8 +67,6 @@ def is_of_length(path: PathLike, secs: float) -> bool:
     Raises:
       FileNotFoundError, UserError: missing, empty or unreadable file.
     """
-    from speech2face.audio import containers
-
     require_file(path)
     with containers.open_media(path, os.fspath(path)) as opened:
         length_secs = (opened.container.duration or 0) / 1e6  # FFmpeg's microseconds
@@ -95,17 +92,14 @@ def read_frame(
       FileNotFoundError, UserError: missing, empty or unreadable file, no video track,
         or a time beyond the end.
     """
-    from speech2face.audio import containers
-
     require_file(path)
     if not 0 <= at_secs < _MAX_SECS:  # also catches NaN
         raise UserError(f"{path}: frame time {at_secs} s is not >= 0")
     name = os.fspath(path)
     with containers.open_media(path, name) as opened:
         stream = _video_stream(opened, name)
-        ratio = (
-            stream.sample_aspect_ratio
-        )  # before a seek, which may open the file anew
+        # Before a seek, which may open the file anew.
+        ratio = stream.sample_aspect_ratio
         frame = _frame_at(opened, stream, at_secs)
         if frame is None:
             raise UserError(
@@ -115,7 +109,7 @@ def read_frame(
 
 
 def frames_between(
-    source: "Source", name: str, start_secs: float, end_secs: float
+    source: Source, name: str, start_secs: float, end_secs: float
 ) -> Iterator[tuple[np.ndarray, float]]:
     """Yields the frames that are on screen between two times.
 
@@ -132,13 +126,10 @@ def frames_between(
     Raises:
       UserError: unreadable, or no video track.
     """
-    from speech2face.audio import containers
-
     with containers.open_media(source, name) as opened:
         stream = _video_stream(opened, name)
-        ratio = (
-            stream.sample_aspect_ratio
-        )  # before a seek, which may open the file anew
+        # Before a seek, which may open the file anew.
+        ratio = stream.sample_aspect_ratio
         # A frame is on screen until the next one, so each waits for its successor.
         waiting: tuple[Any, float] | None = None
         for frame, frame_secs in _timed_frames(opened, stream, start_secs):
@@ -157,16 +148,12 @@ def has_video(path: PathLike) -> bool:
     Raises:
       FileNotFoundError, UserError: missing, empty or unreadable file.
     """
-    from speech2face.audio import containers
-
     require_file(path)
     with containers.open_media(path, os.fspath(path)) as opened:
         return any(not _is_cover_art(s) for s in opened.container.streams.video)
 
 
-def _video_stream(opened: "Media", name: str) -> Any:
-    from speech2face.audio import containers
-
+def _video_stream(opened: Media, name: str) -> Any:
     streams = [s for s in opened.container.streams.video if not _is_cover_art(s)]
     if not streams:
         raise UserError(f"{name}: no video track", reason="no_video_track")
@@ -179,12 +166,10 @@ def _video_stream(opened: "Media", name: str) -> Any:
 
 
 def _is_cover_art(stream: Any) -> bool:
-    import av
-
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
-def _frame_at(opened: "Media", stream: Any, at_secs: float) -> Any:
+def _frame_at(opened: Media, stream: Any, at_secs: float) -> Any:
     """Returns the last frame that starts at or before `at_secs`, or None if it is over.
 
     Args:
@@ -205,7 +190,7 @@ def _frame_at(opened: "Media", stream: Any, at_secs: float) -> Any:
 
 
 def _timed_frames(
-    opened: "Media", stream: Any, from_secs: float
+    opened: Media, stream: Any, from_secs: float
 ) -> Iterator[tuple[Any, float]]:
     """Yields frames and their times, from a key frame at or before `from_secs` on.
 
@@ -214,8 +199,6 @@ def _timed_frames(
       stream: its video stream.
       from_secs: from the beginning of the file.
     """
-    from speech2face.audio import seeking
-
     n_pixels = 0
     frames = seeking.frames_from(opened, stream, from_secs, _frames)
     for frame, frame_secs in frames:
@@ -231,8 +214,6 @@ def _timed_frames(
 
 def _frames(packets: Iterator[Any], after_seek: bool) -> Iterator[Any]:
     """Yields decoded frames; skips a damaged packet, as players do."""
-    import av
-
     del after_seek
     for packet in packets:
         try:
@@ -251,8 +232,6 @@ def _upright_rgb(
       ratio: of a pixel's width to its height; None or 0 if the file does not say.
       max_px: longer side limit.
     """
-    from PIL import Image
-
     pixels = frame.to_ndarray(format="rgb24", threads=1)  # as the decoder has
     image = limit_size(Image.fromarray(pixels), max_px)
     image = limit_size(_with_square_pixels(image, ratio), max_px)
@@ -260,11 +239,13 @@ def _upright_rgb(
     return _displayed(np.asarray(image), bytes(matrix) if matrix else b"")
 
 
-def _with_square_pixels(image: Any, ratio: fractions.Fraction | None) -> Any:
+def _with_square_pixels(
+    image: Image.Image, ratio: fractions.Fraction | None
+) -> Image.Image:
     """Enlarges the shorter side of the pixels, so that no detail is lost.
 
     Args:
-      image: PIL's.
+      image: as stored.
       ratio: of a pixel's width to its height; None or 0 if the file does not say.
     """
     if not ratio or ratio == 1 or not 1 / _MAX_PIXEL_RATIO <= ratio <= _MAX_PIXEL_RATIO:

@@ -18,10 +18,8 @@ from data_prep.clips.layouts import MANIFEST_OF_FACES, FaceLayoutOptions
 from data_prep.clips.manifest import Clip
 from data_prep.jobs import record_job
 from data_prep.options import JobOptions
-from data_prep.stages import work_folder
 from data_prep.stages.face_filter import FilterOptions
 from data_prep.stages.work_folder import WorkFolder
-from speech2face import locks
 from speech2face.files import as_path
 from speech2face.options import Options, option
 
@@ -110,12 +108,8 @@ def build_face_records(
     clips = layouts.read_faces(options, layout)
     extra = {**dataclasses.asdict(face), **dataclasses.asdict(limits)}
     job = record_job.describe(options, clips, "face", extra)
-    with work_folder.full_disk_in_one_line(options.output_dir):
-        if record_job.is_finished(options.output_dir, job):
-            return record_job.read_report(options.output_dir)
-        with locks.locked(options.output_dir):
-            record_job.require_own_folder(options.output_dir)
-            return _FaceJob(options, face, limits, clips, job).run()
+    steps = _FaceJob(options, face, limits, clips, job)
+    return record_job.build(options, job, steps.run)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,15 +2,15 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from data_prep.clips.manifest import Clip
 from data_prep.options import JobOptions
-from data_prep.stages import same_job
+from data_prep.stages import same_job, work_folder
 from data_prep.stages.stage import Stage
 from data_prep.stages.work_folder import WorkFolder
-from speech2face import files
+from speech2face import files, locks
 from speech2face.data import dataset_info
 from speech2face.errors import UserError
 from speech2face.json_codec import read_json
@@ -22,6 +22,31 @@ _FILES = (
     *("dataset.json", "report.json", "quarantine.csv", "*-of-*.tfrecord"),
     *("kept.png", "mean_face.png", "rejected_*.png"),
 )
+
+
+def build(
+    options: JobOptions, job: dict[str, Any], steps: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """Takes the steps of a job unless its data set is there already.
+
+    Args:
+      options: inputs, output and workers.
+      job: what `describe` returned.
+      steps: build the data set in `options.output_dir`, and return the report.
+
+    Returns:
+      The report.
+
+    Raises:
+      UserError: the output folder belongs to another job, or another process builds.
+      OSError: the disk is full.
+    """
+    with work_folder.full_disk_in_one_line(options.output_dir):
+        if is_finished(options.output_dir, job):
+            return read_report(options.output_dir)
+        with locks.locked(options.output_dir):
+            require_own_folder(options.output_dir)
+            return steps()
 
 
 def check_options(options: JobOptions) -> None:

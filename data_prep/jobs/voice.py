@@ -13,9 +13,7 @@ from data_prep.clips.layouts import LayoutOptions
 from data_prep.clips.manifest import Clip
 from data_prep.jobs import record_job
 from data_prep.options import JobOptions
-from data_prep.stages import work_folder
 from data_prep.stages.work_folder import WorkFolder
-from speech2face import locks
 from speech2face.files import as_path
 from speech2face.options import Options, option
 
@@ -66,12 +64,7 @@ def build_voice_records(
     record_job.check_options(options)
     clips = layouts.read_clips(options, layout)
     job = record_job.describe(options, clips, "voice", dataclasses.asdict(voice))
-    with work_folder.full_disk_in_one_line(options.output_dir):
-        if record_job.is_finished(options.output_dir, job):
-            return record_job.read_report(options.output_dir)
-        with locks.locked(options.output_dir):
-            record_job.require_own_folder(options.output_dir)
-            return _build(options, voice, clips, job)
+    return record_job.build(options, job, lambda: _build(options, voice, clips, job))
 
 
 def _build(

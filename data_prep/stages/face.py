@@ -12,7 +12,7 @@ dlib finds are checked (docs/decisions/implausible-landmarks.md).
 import collections
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -24,14 +24,14 @@ from data_prep.stages.stage import Item, Stage
 from data_prep.stages.voice import Recognize, check_numbers
 from data_prep.stages.work_folder import WorkFolder
 from speech2face import images
+from speech2face.data import records
+from speech2face.data.records import FaceExample
 from speech2face.errors import UserError
 from speech2face.faces import detection, plausibility
 from speech2face.faces.boxes import CROP_SCALE
 from speech2face.files import PathLike
+from speech2face.models import warp
 from speech2face.paper import FACE_PX
-
-if TYPE_CHECKING:  # the module imports TensorFlow
-    from speech2face.data.records import FaceExample
 
 
 class ReadPhotographs(Stage):
@@ -157,10 +157,8 @@ class EncodeFace(Stage):
 
     def process(self, item: Item) -> None:
         """Adds `record`, serialized, and drops the rest."""
-        from speech2face.data import records
-
         clip, values = item.clip, item.values
-        example = records.FaceExample(
+        example = FaceExample(
             clip_id=clip.clip_id,
             speaker_id=clip.speaker_id,
             face_feature=values["feature"],
@@ -194,8 +192,6 @@ class WarpTextures(Stage):
 
     def process_all(self, items: list[Item]) -> None:
         """Adds `record`, serialized."""
-        from speech2face.data import records
-
         if not items:
             return
         # The chunks of both passes are the same: a speaker's photographs are together.
@@ -210,13 +206,13 @@ class WarpTextures(Stage):
             example = examples[item.clip.clip_id]
             item.values["record"] = records.encode_face_example(example)
 
-    def _with_texture(self, example: "FaceExample") -> "FaceExample":
+    def _with_texture(self, example: FaceExample) -> FaceExample:
         texture = warp_to(example.normalized, example.landmarks, self._mean)
         return dataclasses.replace(example, texture=texture)
 
     def _averages(
-        self, examples: dict[str, "FaceExample"], given: set[str]
-    ) -> dict[str, "FaceExample"]:
+        self, examples: dict[str, FaceExample], given: set[str]
+    ) -> dict[str, FaceExample]:
         """Returns the examples whose identity has enough photographs, averaged.
 
         Args:
@@ -263,7 +259,7 @@ def first_pass(
 
 
 def average_face(
-    examples: Sequence["FaceExample"], mean_landmarks: np.ndarray
+    examples: Sequence[FaceExample], mean_landmarks: np.ndarray
 ) -> dict[str, Any]:
     """Averages the faces of one identity.
 
@@ -298,8 +294,6 @@ def warp_to(
     Returns:
       [224, 224, 3] uint8.
     """
-    from speech2face.models import warp
-
     means = warp.group_means(np.asarray(destination), warp.MOVE_TOGETHER_PX)
     sources, destinations = (
         (means @ np.asarray(points, np.float32))[None]

@@ -7,8 +7,6 @@ inside the outline of the mixed landmarks replaces that of the first of the two.
 has no photograph: the recognizer sees the morph itself. docs/decisions/morphs.md
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import scipy.sparse
 import scipy.sparse.linalg
@@ -19,13 +17,12 @@ from data_prep.stages.face import EncodeFace, warp_to
 from data_prep.stages.stage import Item, Stage
 from data_prep.stages.voice import Recognize
 from data_prep.stages.work_folder import WorkFolder
+from speech2face.data import records
+from speech2face.data.records import FaceExample
 from speech2face.errors import UserError
 from speech2face.faces import detection
 from speech2face.files import PathLike
 from speech2face.paper import FACE_PX, N_LANDMARKS
-
-if TYPE_CHECKING:  # the module imports TensorFlow
-    from speech2face.data.records import FaceExample
 
 # Puts the seam on skin outside the outermost landmarks.
 OUTLINE_MARGIN_PX = 3
@@ -166,9 +163,7 @@ class MakeMorph(Stage):
             texture=warp_to(morph, landmarks, self._mean),
         )
 
-    def _load(self, name: str) -> "FaceExample":
-        from speech2face.data import records
-
+    def _load(self, name: str) -> FaceExample:
         chunk = WorkFolder(self._faces_path).load(self._chunk_of[name])
         examples = map(records.decode_face_example, chunk.records)
         return next(example for example in examples if example.clip_id == name)
@@ -278,8 +273,6 @@ def _training_faces(
     A texture is a thumbnail in [0, 1], times the step between its pixels, so that
     distances are about those of whole textures.
     """
-    from speech2face.data import records
-
     names, speakers, landmarks, textures = [], [], [], []
     for index in sorted(work.done()):
         if work.summary(index).split != "train":

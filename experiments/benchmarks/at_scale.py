@@ -14,6 +14,7 @@ import math
 import pathlib
 from typing import Any
 
+from speech2face.data import dataset_info
 from speech2face.errors import UserError
 from speech2face.files import PathLike
 from speech2face.json_codec import read_json
@@ -64,8 +65,6 @@ def measure(data_dir: PathLike) -> Cost:
       FileNotFoundError: the folder has no dataset.json or no report.json.
       UserError: one of these is not what data_prep.build_tfrecords writes.
     """
-    from speech2face.data import dataset_info
-
     folder = pathlib.Path(data_dir)
     info = dataset_info.read(folder, kind="voice")
     shards = [shard for split in info.splits for shard in info.shards(split)]

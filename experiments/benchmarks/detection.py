@@ -24,6 +24,8 @@ from typing import NamedTuple
 import dlib
 import numpy as np
 
+from data_prep.clips import media
+from experiments.benchmarks import scenes
 from speech2face.faces import boxes as box_geometry
 from speech2face.faces import mmod_search
 from speech2face.files import PathLike
@@ -72,8 +74,6 @@ def drawn_frames(height: int, width: int, n: int) -> Iterator[Frame]:
       width: of each frame, px.
       n: how many.
     """
-    from experiments.benchmarks import scenes
-
     for seed, share in enumerate(np.linspace(_SMALLEST_FACE, _LARGEST_FACE, n)):
         scene = scenes.draw(height, width, share * height, seed)
         x, y = scene.place
@@ -82,8 +82,6 @@ def drawn_frames(height: int, width: int, n: int) -> Iterator[Frame]:
 
 def video_frames(folder: PathLike) -> Iterator[Frame]:
     """The first frame of each video."""
-    from data_prep.clips import media
-
     for path in sorted(pathlib.Path(folder).iterdir()):
         yield Frame(media.read_frame(str(path), 0.0), None)
 

@@ -25,6 +25,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.benchmarks import random_data, timing, training_step
+from speech2face.config import AudioConfig, AugmentConfig, LoopConfig
 from speech2face.errors import UserError
 from speech2face.options import Options, option, run_command
 
@@ -112,7 +113,6 @@ def _records_per_sec(
     step: training_step.TrainingStepOptions,
     changes: dict[str, Any],
 ) -> float:
-    from speech2face.config import AudioConfig, AugmentConfig, LoopConfig
     from speech2face.data import input_pipeline
 
     n_read = options.n_read // (_FEWER_AUGMENTED if changes else 1)

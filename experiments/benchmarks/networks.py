@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from experiments import table1_architecture
 from experiments.benchmarks import random_data, timing
 from experiments.benchmarks.timing import Timing
 from speech2face import paper
@@ -82,7 +83,6 @@ def _spectrogram(waveform: np.ndarray, n_repeats: int) -> Timing:
 
 
 def _paper_encoder(waveform: np.ndarray, n_repeats: int) -> Iterator[Timing]:
-    from experiments import table1_architecture
     from speech2face.exports import comparison
     from speech2face.models import voice_encoder
 
@@ -117,7 +117,6 @@ def _paper_encoder(waveform: np.ndarray, n_repeats: int) -> Iterator[Timing]:
 
 
 def _paper_decoder(n_repeats: int) -> Iterator[Timing]:
-    from experiments import table1_architecture
     from speech2face.models import face_decoder
 
     table = table1_architecture.build_tables()[2]

@@ -7,6 +7,7 @@ import numpy as np
 
 from speech2face import paper
 from speech2face.config import FaceDecoderConfig, NormalizerConfig
+from speech2face.data.normalizer import FeatureNormalizer
 
 if TYPE_CHECKING:
     from speech2face.artifacts.decoder_bundle import DecoderBundle
@@ -34,7 +35,6 @@ def decoder(feature_dim: int) -> "DecoderBundle":
     """An untrained face decoder with a head of as many classes as VGG-Face has."""
     from speech2face.artifacts import decoder_bundle
     from speech2face.data.dataset_info import RecognizerInfo
-    from speech2face.data.normalizer import FeatureNormalizer
     from speech2face.models import face_decoder
     from speech2face.recognizers.base import RecognizerHead
 

@@ -20,6 +20,7 @@ import soundfile
 
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Timing
+from speech2face.audio.recordings import SoundFile
 from speech2face.options import Options, option, run_command
 from speech2face.paper import SAMPLE_RATE_HZ
 
@@ -51,7 +52,6 @@ def measure(n_repeats: int, minutes: float) -> Iterator[Timing]:
       minutes: length of the long recording, which is computed once.
     """
     from speech2face import Speech2Face
-    from speech2face.audio.recordings import SoundFile
 
     model = Speech2Face.load()
     clips = [_noise(6.0, seed) for seed in range(N_TOGETHER)]

@@ -21,9 +21,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import scipy.spatial.distance
 
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Timing
+from speech2face.metrics import neighbors
 from speech2face.options import Options, option, run_command
 
 DIM = 128
@@ -71,8 +73,6 @@ def write_gallery(path: pathlib.Path, n: int) -> None:
 
 
 def _measure_one(gallery: np.ndarray) -> Iterator[Timing]:
-    from speech2face.metrics import neighbors
-
     random = np.random.default_rng(1)
     true = random.integers(0, len(gallery), N_QUERIES)
     queries = gallery[true] + random.normal(size=(N_QUERIES, DIM)).astype(np.float32)
@@ -96,8 +96,6 @@ def _measure_one(gallery: np.ndarray) -> Iterator[Timing]:
 
 def _floor(queries: np.ndarray, gallery: np.ndarray, metric: str) -> float:
     """The arithmetic alone: every distance is computed once and not kept."""
-    import scipy.spatial.distance
-
     queries, total = queries.astype(np.float64), 0.0
     for start in range(0, len(gallery), _ROWS_AT_ONCE):
         block = gallery[start : start + _ROWS_AT_ONCE].astype(np.float64)

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Timing
+from speech2face.config import AudioConfig, AugmentConfig, LoopConfig
 from speech2face.json_codec import read_json
 from speech2face.options import Options, option, run_command
 
@@ -80,7 +81,6 @@ def _job_stages(voices: pathlib.Path) -> Iterator[Timing]:
 def _input_pipeline(voices: pathlib.Path) -> Timing:
     import tensorflow as tf
 
-    from speech2face.config import AudioConfig, AugmentConfig, LoopConfig
     from speech2face.data import dataset_info, input_pipeline
 
     info = dataset_info.read(voices, kind="voice")

@@ -27,6 +27,7 @@ from typing import Any, Literal
 import numpy as np
 
 from experiments.benchmarks import random_data, timing
+from experiments.lib import architecture
 from speech2face import paper
 from speech2face.config import (
     LoopConfig,
@@ -144,7 +145,6 @@ def n_operations(options: TrainingStepOptions) -> float:
     """
     import keras
 
-    from experiments.lib import architecture
     from speech2face.audio import spectrogram
     from speech2face.models import voice_encoder
 

@@ -21,9 +21,9 @@ from speech2face.data.records import (
     iterate_voice_examples,
 )
 from speech2face.files import PathLike
+from speech2face.images import LABEL
 from speech2face.inference.evaluation import METRICS_FILE, Predictions
 from speech2face.inference.model import Speech2Face
-from speech2face.inference.reconstruction import LABEL
 from speech2face.json_codec import read_json
 from speech2face.paper import SAMPLE_RATE_HZ
 from speech2face.training.summaries import read_log

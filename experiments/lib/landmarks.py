@@ -1,13 +1,13 @@
 """Landmarks of decoded faces by dlib (Fig. 5)."""
 
-import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import dlib
 import numpy as np
 from PIL import Image
 
 from experiments.lib.results import NotApplicable
-from speech2face.weights import dlib as dlib_weights
+from speech2face.faces import dlib_models
 
 # dlib's landmarks are whole pixels. Found in an image four times as large, they are
 # quarter pixels, which the small distances of a 224 px face need.
@@ -40,9 +40,7 @@ def detect(image: np.ndarray) -> np.ndarray | None:
     Returns:
       [68, 2] float64, or None where dlib's HOG detector finds no face.
     """
-    import dlib
-
-    boxes = _detector()(image, 0)
+    boxes = dlib_models.hog_detector()(image, 0)
     if not boxes:
         return None
     box = max(boxes, key=lambda rectangle: rectangle.area())
@@ -53,8 +51,7 @@ def detect(image: np.ndarray) -> np.ndarray | None:
         (UPSAMPLE * image.shape[1], UPSAMPLE * image.shape[0]), Image.Resampling.BICUBIC
     )
     box = dlib.rectangle(left, top, right - 1, bottom - 1)
-    parts = _landmark_model()(np.asarray(large), box).parts()
-    points = np.array([(part.x, part.y) for part in parts], np.float64)
+    points = dlib_models.landmarks_from(np.asarray(large), box).astype(np.float64)
     return (points + 0.5) / UPSAMPLE - 0.5  # pixel centers stay where they are
 
 
@@ -84,17 +81,3 @@ def detect_pairs(f2f_images: np.ndarray, s2f_images: np.ndarray) -> LandmarkPair
     return LandmarkPairs(
         np.stack(f2f_points), np.stack(s2f_points), np.array(kept), note
     )
-
-
-@functools.cache
-def _detector() -> Any:
-    import dlib
-
-    return dlib.get_frontal_face_detector()
-
-
-@functools.cache
-def _landmark_model() -> Any:
-    import dlib
-
-    return dlib.shape_predictor(dlib_weights.package_file(dlib_weights.LANDMARKS_FILE))

@@ -16,10 +16,11 @@ from PIL import Image
 from experiments.lib.material import Material
 from experiments.lib.retrieved_faces import RetrievedFaces
 from speech2face import files
-from speech2face.images import decode_image
+from speech2face.images import LABEL, decode_image
 from speech2face.paper import SAMPLE_RATE_HZ
+from speech2face.web import html
 
-_FACE_PX = 160  # on the page; 224 in all files would make the page half as light
+_SHOWN_PX = 160  # side of a face on the page: a file of 224 px has twice the bytes
 _JPEG_QUALITY = 90
 _FACES_AT_ONCE = 32
 
@@ -83,9 +84,6 @@ def write_page(
     Returns:
       The path of the page.
     """
-    from speech2face.inference.reconstruction import LABEL
-    from speech2face.web import html
-
     root = pathlib.Path(material.inputs.output_dir)
     assets = root / name
     assets.mkdir(parents=True, exist_ok=True)
@@ -103,7 +101,7 @@ def write_page(
         results=[clips[i] for i in shown],
         retrievals=_retrievals(name, clips, queries, retrieved),
         n_faces=retrieved.n_faces,
-        face_px=_FACE_PX,
+        face_px=_SHOWN_PX,
     )
     path = root / f"{name}.html"
     files.write_atomically(path, page.encode())
@@ -177,7 +175,7 @@ def _write_decoded(
 
 
 def _save_face(image: np.ndarray, path: pathlib.Path) -> None:
-    small = Image.fromarray(image).resize((_FACE_PX,) * 2, Image.Resampling.LANCZOS)
+    small = Image.fromarray(image).resize((_SHOWN_PX,) * 2, Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.save(buffer, format="JPEG", quality=_JPEG_QUALITY)
     files.write_atomically(path, buffer.getvalue())

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.lib.results import Row, interval
+from speech2face.images import LABEL
 
 
 def mean_angle_row(title: str, angles: np.ndarray, speaker_ids: Sequence[str]) -> Row:
@@ -30,8 +31,6 @@ def face_sheet_notes(drawn: bool = True) -> list[str]:
     Args:
       drawn: whether the clips are a random draw and not named by the user.
     """
-    from speech2face.inference.reconstruction import LABEL
-
     notes = [f"S2F and F2F: each a {LABEL}"]
     if drawn:
         notes.append("clips: a seeded draw, one of each speaker")

@@ -12,6 +12,7 @@ import numpy as np
 
 from experiments.lib.material import Material
 from experiments.lib.results import NotApplicable, Row, interval
+from speech2face.artifacts import run_folder
 from speech2face.config import VoiceTrainingConfig
 from speech2face.files import PathLike
 from speech2face.metrics import neighbors, recall, similarity
@@ -49,7 +50,6 @@ def read_run(run_dir: PathLike) -> Run:
       FileNotFoundError: `run_dir` is not a run folder.
       NotApplicable: it has no log (a bundle has none).
     """
-    from speech2face.artifacts import run_folder
     from speech2face.training.summaries import read_log
 
     config = run_folder.read_config(run_dir, VoiceTrainingConfig)

@@ -38,7 +38,7 @@ from speech2face.models import face_decoder
 from speech2face.npz_files import Arrays, Layout
 from speech2face.recognizers.base import RecognizerHead
 
-# Of the folder. Folders without a number belong to voice encoders that were removed.
+# Of the folder. A decoder without a number belongs to another voice encoder than ours.
 FORMAT_VERSION = 2
 
 _ASSETS: Layout = {
@@ -124,8 +124,8 @@ def load(folder: PathLike) -> DecoderBundle:
     """
     folder = files.as_path(folder)
     check_decoder_folder(folder)
-    config = _read_json(FaceDecoderConfig, folder / CONFIG_FILE)
-    recognizer = _read_json(RecognizerInfo, folder / RECOGNIZER_FILE)
+    config = read_json(folder / CONFIG_FILE, FaceDecoderConfig)
+    recognizer = read_json(folder / RECOGNIZER_FILE, RecognizerInfo)
     assets = _read_assets(folder / ASSETS_FILE, recognizer.feature_dim)
     network_size.check_decoder(
         folder, config, recognizer.feature_dim, len(assets["mean_landmarks"])
@@ -164,7 +164,3 @@ def _read_assets(path: pathlib.Path, feature_dim: int) -> Arrays:
         )
     npz_files.check_layout(assets, _ASSETS, path, feature_dim=feature_dim)
     return assets
-
-
-def _read_json(dataclass_type: type, path: pathlib.Path) -> Any:
-    return read_json(path, dataclass_type)

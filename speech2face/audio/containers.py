@@ -34,9 +34,8 @@ CONTAINERS = (
     *("voc", "sox", "shn", "nistsphere"),
 )
 
-READ_SECS = (
-    60.0  # for one packet of a file on a disk; a busy network disk needs seconds
-)
+# For one packet of a file on a disk: a busy network disk needs seconds.
+READ_SECS = 60.0
 REMOTE_READ_SECS = 600.0  # file objects fetch from servers and have limits of their own
 MAX_FRAME_PIXELS = 8192 * 4352  # 8K; a decoder keeps several frames: 50 MB each
 MAX_FRAME_SAMPLES = 1 << 22  # in a packet: the longest known codec packs 2**20
@@ -102,9 +101,9 @@ class Media:
         index, threads = stream.index, stream.codec_context.thread_count
         self.container.close()
         self.container = self._open()
-        again = self.container.streams[index]
-        again.codec_context.thread_count = threads
-        return again
+        reopened = self.container.streams[index]
+        reopened.codec_context.thread_count = threads
+        return reopened
 
 
 def default_of(streams: Sequence[Any]) -> Any:

@@ -10,19 +10,16 @@ and gives dlib's boxes; only the landmarks run in dlib itself.
 """
 
 import dataclasses
-import functools
 from collections.abc import Sequence
-from typing import Any
 
 import dlib
 import numpy as np
 from PIL import Image
 
 from speech2face import paper
-from speech2face.faces import mmod_search
+from speech2face.faces import dlib_models, mmod_search
 from speech2face.faces.boxes import CROP_SCALE, landmark_box
 from speech2face.images import limit_size
-from speech2face.weights import dlib as dlib_weights
 
 # Doublings tried in turn: as it is (faces from 80 px on), then twice as large (40 px).
 UPSAMPLES = (0, 1)
@@ -228,16 +225,10 @@ def landmarks68(image: np.ndarray, box: Box) -> np.ndarray:
     """
     x, y = box.center
     rectangle = dlib.rectangle(*landmark_box(x, y, box.right - box.left))
-    parts = _landmark_model()(np.ascontiguousarray(image), rectangle).parts()
-    return np.array([(p.x, p.y) for p in parts], np.float32)
+    return dlib_models.landmarks_from(image, rectangle)
 
 
 def _face_of(image: np.ndarray, boxes: list[Box], place: Place) -> Face:
     height, width = image.shape[:2]
     box = choose_face(boxes, place, width, height)
     return Face(box, landmarks68(image, box), crop_face(image, box))
-
-
-@functools.lru_cache(maxsize=1)
-def _landmark_model() -> Any:
-    return dlib.shape_predictor(dlib_weights.package_file(dlib_weights.LANDMARKS_FILE))

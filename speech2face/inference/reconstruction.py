@@ -15,13 +15,13 @@ from PIL import Image
 from speech2face import files, images
 from speech2face.audio.recordings import SoundFile
 from speech2face.files import PathLike
+from speech2face.images import LABEL
 from speech2face.inference.model import Result, Speech2Face
 
 BETWEEN_FILE = "between.gif"
 N_BETWEEN = 17
 _STEP_MS, _REST_MS = 80, 1_000
 MAX_RECORDINGS_WITHOUT_GRAPHS = 8  # of one call of `reconstruct`
-LABEL = "synthetic average face, not the speaker"
 
 
 def reconstruct(

@@ -22,10 +22,10 @@ from speech2face.errors import UserError
 from speech2face.faces import detection
 from speech2face.faces.detection import Box
 from speech2face.files import PathLike
-from speech2face.images import contact_sheet, is_made_by_model, read_image
+from speech2face.images import LABEL, contact_sheet, is_made_by_model, read_image
 from speech2face.inference.feature_cache import FeatureCache, Values
 from speech2face.inference.model import Speech2Face
-from speech2face.inference.reconstruction import LABEL, write_labeled
+from speech2face.inference.reconstruction import write_labeled
 from speech2face.json_codec import to_json
 from speech2face.metrics import neighbors
 from speech2face.recognizers.loading import load_recognizer

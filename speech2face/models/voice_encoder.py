@@ -23,6 +23,7 @@ from keras import layers, ops
 from speech2face import config as config_lib
 from speech2face.audio.spectrogram import Spectrogram
 from speech2face.errors import UserError
+from speech2face.models import speaker_encoder
 from speech2face.models.fast.batch_norm import FusedBatchNormalization
 from speech2face.models.fast.convolution import Convolution, MaxPooling
 from speech2face.paper import HOP_SAMPLES, N_BANDS, SAMPLE_RATE_HZ, WINDOW_SAMPLES
@@ -106,8 +107,6 @@ def build_voice_encoder(
       least `MIN_SAMPLES`, to the voice feature (v_s) [batch, feature_dim] float32.
     """
     if config.encoder == "speaker_embedding":
-        from speech2face.models import speaker_encoder
-
         return speaker_encoder.build_speaker_encoder(config, feature_dim, dtype_policy)
     waveform = keras.Input([None], name="waveform")
     spectrogram = Spectrogram(MIN_SAMPLES)(waveform)

@@ -4,7 +4,6 @@ It has no classifier; `prototypes.prototype_head` makes one from training featur
 Compared with dlib itself: docs/decisions/dlib-recognizer-in-keras.md.
 """
 
-import functools
 from typing import Any
 
 import dlib
@@ -12,7 +11,7 @@ import numpy as np
 
 from speech2face import files, paper
 from speech2face.errors import UserError
-from speech2face.faces import boxes
+from speech2face.faces import boxes, dlib_models
 from speech2face.files import PathLike
 from speech2face.models import dlib_resnet
 from speech2face.recognizers import dlib_alignment
@@ -80,7 +79,7 @@ class DlibFace:
         size_px = dlib_alignment.CHIP_PX
         chips = np.zeros((len(face_crops), size_px, size_px, 3), np.uint8)
         for i, crop in enumerate(checked_crops(face_crops, paper.FACE_PX)):
-            landmarks = self._landmark_model(crop, self._landmark_box(crop))
+            landmarks = dlib_models.landmark_model()(crop, start_box(crop))
             chips[i] = dlib.get_face_chip(
                 crop, landmarks, size_px, dlib_alignment.CHIP_PADDING
             )
@@ -100,32 +99,23 @@ class DlibFace:
             dlib_alignment.align_to_chip(images, landmarks), training=False
         )
 
-    def _landmark_box(self, crop: np.ndarray) -> Any:
-        """Returns the dlib.rectangle from which the landmarks of a crop start."""
-        expected = dlib.rectangle(*center_box())
-        middle = dlib.center(expected)
-
-        def off_center_px(box: Any) -> float:
-            center = dlib.center(box)
-            return float(np.hypot(center.x - middle.x, center.y - middle.y))
-
-        nearest = min(self._detector(crop, 0), key=off_center_px, default=None)
-        if nearest is None or off_center_px(nearest) > MAX_OFF_CENTER_PX:
-            return expected
-        return nearest
-
-    @functools.cached_property
-    def _detector(self) -> Any:
-        return dlib.get_frontal_face_detector()
-
-    @functools.cached_property
-    def _landmark_model(self) -> Any:
-        return dlib.shape_predictor(
-            dlib_weights.package_file(dlib_weights.LANDMARKS_FILE)
-        )
-
 
 def center_box() -> list[int]:
     """Returns where the HOG detector's box lies in a crop; see `boxes.landmark_box`."""
     middle = paper.FACE_PX / 2
     return boxes.landmark_box(middle, middle, paper.FACE_PX / boxes.CROP_SCALE)
+
+
+def start_box(crop: np.ndarray) -> Any:
+    """Returns the dlib.rectangle from which the landmarks of a crop [h, w, 3] start."""
+    expected = dlib.rectangle(*center_box())
+    middle = dlib.center(expected)
+
+    def off_center_px(box: Any) -> float:
+        center = dlib.center(box)
+        return float(np.hypot(center.x - middle.x, center.y - middle.y))
+
+    nearest = min(dlib_models.hog_detector()(crop, 0), key=off_center_px, default=None)
+    if nearest is None or off_center_px(nearest) > MAX_OFF_CENTER_PX:
+        return expected
+    return nearest

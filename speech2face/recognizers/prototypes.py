@@ -42,8 +42,8 @@ def prototype_head(
         person lay 0.34 +- 0.09 apart, two people 0.80 +- 0.09 (dlib's threshold: 0.6).
 
     Raises:
-      UserError: there are no features, the number of ids differs, or there are fewer
-        distinct faces than prototypes.
+      UserError: there are no features, the number of ids differs, there are fewer
+        distinct faces than prototypes, or `sharpness` is not positive.
     """
     features = np.asarray(features, np.float64)
     ids = np.asarray(speaker_ids)

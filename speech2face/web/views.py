@@ -14,8 +14,9 @@ from PIL import Image
 
 from speech2face import images, paper
 from speech2face.errors import UserError
+from speech2face.images import LABEL
 from speech2face.inference.model import Result, Speech2Face
-from speech2face.inference.reconstruction import LABEL, animation, faces_between
+from speech2face.inference.reconstruction import animation, faces_between
 from speech2face.metrics.features import unit
 from speech2face.web import cartoon, html, spectrograms, texts
 from speech2face.web.voices import Voice, VoiceRecorder

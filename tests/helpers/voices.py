@@ -11,6 +11,11 @@ def noise(secs, seed=0):
     return (random.normal(size=round(secs * SAMPLE_RATE_HZ)) * 0.1).astype(np.float32)
 
 
+def tone(n_samples, rate_hz=16_000):
+    """440 Hz at half of full scale, [n_samples] float64."""
+    return 0.5 * np.sin(2 * np.pi * 440 * np.arange(n_samples) / rate_hz)
+
+
 def buzz():
     """A buzz with three formants: deterministic, and not a person's."""
     time = np.arange(3 * 16_000) / 16_000

@@ -3,11 +3,9 @@
 The stages here are arithmetic, so what comes out is known exactly.
 """
 
-import dataclasses
 import errno
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -16,7 +14,7 @@ import time
 import pytest
 
 from data_prep.clips.manifest import Clip
-from data_prep.stages import pipeline, same_job
+from data_prep.stages import pipeline
 from data_prep.stages.beam_worker import WorkerEnd
 from data_prep.stages.stage import Stage, reject
 from data_prep.stages.work_folder import WorkFolder
@@ -274,52 +272,6 @@ def test_interrupting_stops_the_workers(tmp_path):
     assert not list((work.path / "workers").iterdir())
     with pytest.raises(ProcessLookupError):
         os.kill(int(worker.name), 0)
-
-
-def test_fingerprint_sees_every_field_but_not_the_order():
-    a = Clip("a", "anna", media="m", labels=(("age", "3"),))
-    b = Clip("b", "anna")
-    assert same_job.fingerprint([a, b]) == same_job.fingerprint([b, a])
-    other = Clip("a", "anna", media="m", labels=(("age", "4"),))
-    assert same_job.fingerprint([a, b]) != same_job.fingerprint([other, b])
-
-
-def moved_clips(root):
-    return [
-        Clip("a", "anna", media=f"{root}/videos/a.mp4", face=f"{root}/faces/a.png"),
-        Clip("b", "ben", media=f"{root}/videos/b.mp4", start_secs=2.0, split="train"),
-    ]
-
-
-def test_moved_media_are_the_same_clips_and_what_differs_is_said_in_words(tmp_path):
-    here, there = moved_clips("/mnt/one"), moved_clips("/srv/two/deep")
-    assert same_job.fingerprint(here) == same_job.fingerprint(there)
-
-    def job(clips):
-        return {
-            "manifest_sha256": same_job.fingerprint(clips),
-            "clips": same_job.fingerprints(clips),
-        }
-
-    work = WorkFolder(tmp_path / ".work")
-    work.start(job(here), [here])
-    work.start(job(there), [there])
-    # A resumed job looks for the media where they are now.
-    assert [clips for _, clips in work.chunks()] == [there]
-    for changes, words in (
-        ({"media": "/srv/two/deep/videos/c.mp4"}, "other paths of media files"),
-        ({"start_secs": 1.0}, "other start_secs or end_secs"),
-        ({"speaker_id": "carla"}, "other speakers or splits"),
-        ({"face_x": 0.5}, "other positions of faces"),
-        ({"labels": (("age", "3"),)}, "other labels"),
-        ({"clip_id": "z"}, "other clip_ids"),
-    ):
-        clips = [there[0], dataclasses.replace(there[1], **changes)]
-        with pytest.raises(ValueError, match=words) as error:
-            work.start(job(clips), [clips])
-        assert re.search("[0-9a-f]{64}", str(error.value)) is None
-    with pytest.raises(ValueError, match="number 2 -> 1"):
-        work.start(job(there[:1]), [there[:1]])
 
 
 KILLED_JOB = """
