@@ -28,7 +28,7 @@ from experiments.lib.results import Result, Row, interval
 from speech2face.errors import UserError
 from speech2face.files import PathLike
 from speech2face.metrics import statistics
-from speech2face.options import Options, option, run_command
+from speech2face.options import option, run_command
 
 NAME = "fig05_craniofacial"
 N_DRAWN = 5  # pairs of faces above the chart
@@ -36,26 +36,15 @@ RANDOM_MEASURE = "nasal index"  # the paper's random baseline is of this measure
 
 
 @dataclasses.dataclass(frozen=True)
-class CraniofacialOptions(Options):
+class CraniofacialOptions(Inputs):
     """Which faces: of a model on a data set, or of two folders."""
 
     data_dir: str = option("", "Voice data set.", exists="folder")
-    run_dir: str = option(
-        "",
-        "Run folder or bundle; by default the compact model that ships.",
-        exists="folder",
-    )
-    split: str = option("test", "Split to measure.")
     n_examples: int = option(
         1000,
         "Random clips of a larger split (Fig. 5: 1,000).",
         minimum=0,
         maximum=1_000_000_000,
-    )
-    sample_seed: int = option(0, "Draws the clips.", minimum=0, maximum=2**31 - 1)
-    output_dir: str = option("results", "Folder for the table and the picture.")
-    allow_large: bool = option(
-        False, "Measure more than 20,000 clips (docs/decisions/clip-sample.md)."
     )
     landmarks: Literal["detected", "decoder"] = option(
         "detected",
@@ -311,10 +300,8 @@ def main(options: CraniofacialOptions) -> None:
     if has_folders:
         result = run_on_folders(options.f2f_dir, options.s2f_dir, options.sample_seed)
     else:
-        names = [field.name for field in dataclasses.fields(Inputs)]
-        inputs = Inputs(**{name: getattr(options, name) for name in names})
         result = run(
-            Material(inputs),
+            Material(options),
             options.landmarks,
             options.n_examples or published.FIG_5_N,
             options.exaggeration,

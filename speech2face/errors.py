@@ -2,7 +2,7 @@
 
 
 class UserError(ValueError):
-    """A mistake in options, files or data that the user can mend.
+    """A mistake in options, files or data that the user can correct.
 
     A command prints the message on one line and exits with status 1. Every other
     exception is a bug: it keeps its traceback and exits with status 2. The message says

@@ -15,20 +15,22 @@ from speech2face import archives
 from speech2face.errors import UserError
 from speech2face.files import PathLike, as_path, is_in_bucket
 
+# fmt: off
 VIDEO_SUFFIXES = (
-    *(".mp4", ".mkv", ".webm", ".mov", ".avi", ".mpg", ".mpeg", ".m4v", ".flv", ".f4v"),
-    *(".wmv", ".asf", ".3gp", ".3g2", ".ts", ".mts", ".m2ts", ".vob", ".mpe", ".m2v"),
-    *(".ogv", ".mxf", ".divx", ".qt", ".rm", ".rmvb", ".dv", ".wtv", ".nut", ".mp4v"),
+    ".mp4", ".mkv", ".webm", ".mov", ".avi", ".mpg", ".mpeg", ".m4v", ".flv", ".f4v",
+    ".wmv", ".asf", ".3gp", ".3g2", ".ts", ".mts", ".m2ts", ".vob", ".mpe", ".m2v",
+    ".ogv", ".mxf", ".divx", ".qt", ".rm", ".rmvb", ".dv", ".wtv", ".nut", ".mp4v",
 )
 SOUND_SUFFIXES = (
-    *(".wav", ".m4a", ".flac", ".mp3", ".ogg", ".opus", ".aac", ".aif", ".aiff"),
-    *(".aifc", ".au", ".snd", ".caf", ".wma", ".amr", ".ac3", ".eac3", ".wv", ".tta"),
-    *(".ape", ".mka", ".oga", ".spx", ".mp2", ".w64", ".voc", ".sph", ".m4b", ".weba"),
+    ".wav", ".m4a", ".flac", ".mp3", ".ogg", ".opus", ".aac", ".aif", ".aiff",
+    ".aifc", ".au", ".snd", ".caf", ".wma", ".amr", ".ac3", ".eac3", ".wv", ".tta",
+    ".ape", ".mka", ".oga", ".spx", ".mp2", ".w64", ".voc", ".sph", ".m4b", ".weba",
 )
 IMAGE_SUFFIXES = (
-    *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jp2"),
-    *(".avif", ".heic", ".heif", ".ppm", ".pgm", ".tga", ".jpe", ".jfif"),
+    ".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jp2",
+    ".avif", ".heic", ".heif", ".ppm", ".pgm", ".tga", ".jpe", ".jfif",
 )
+# fmt: on
 _LEFTOVERS = ("__macosx", "@eadir", "lost+found", "$recycle.bin")
 _MAX_SHOWN = 5  # endings or names in a message
 

@@ -36,12 +36,22 @@ ROOT_PAGES = {
 }
 COMMANDS_PAGE = "reference/commands.md"
 COMMANDS = (
-    *("reconstruct", "retrieve", "app", "export", "evaluate", "train"),
-    *("train_face_decoder", "calibrate_loss", "import_vgg_face"),
+    "reconstruct",
+    "retrieve",
+    "app",
+    "export",
+    "evaluate",
+    "train",
+    "train_face_decoder",
+    "calibrate_loss",
+    "import_vgg_face",
 )
 DATA_COMMANDS = (
-    *("sample_people", "download_avspeech", "build_tfrecords"),
-    *("build_decoder_tfrecords", "inspect_tfrecords"),
+    "sample_people",
+    "download_avspeech",
+    "build_tfrecords",
+    "build_decoder_tfrecords",
+    "inspect_tfrecords",
 )
 EXPERIMENTS = ("demo", "run_all")
 _FENCE = re.compile(r"^(```.*?^```)$", re.MULTILINE | re.DOTALL)

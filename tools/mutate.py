@@ -79,7 +79,7 @@ def main(options: MutationOptions) -> None:
         verdict = _run(mutant, _limit_secs(mutant, outcomes))
         if mutant in unchanged and verdict.outcome != "survived":
             raise UserError(
-                f"without any mutation of {mutant.path}: {verdict.reason}; mend that "
+                f"without any mutation of {mutant.path}: {verdict.reason}; fix that "
                 "first, all its mutants would seem caught"
             )
         outcomes.append({**dataclasses.asdict(mutant), **verdict._asdict()})

@@ -1,7 +1,7 @@
 """The folder of a download: whose it is, and what a killed job left in it.
 
 status.sqlite    the state of every segment: `status`
-downloaded.csv   the segments that are there, as a list
+downloaded.csv   list of the complete segments
 segments/        their files
 .whole_videos/   temporary: media that a server gives only whole
 """

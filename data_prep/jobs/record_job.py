@@ -19,8 +19,13 @@ from speech2face.messages import counted
 WORK_DIR = ".work"
 # Names that jobs write, besides those in WORK_DIR.
 _FILES = (
-    *("dataset.json", "report.json", "quarantine.csv", "*-of-*.tfrecord"),
-    *("kept.png", "mean_face.png", "rejected_*.png"),
+    "dataset.json",
+    "report.json",
+    "quarantine.csv",
+    "*-of-*.tfrecord",
+    "kept.png",
+    "mean_face.png",
+    "rejected_*.png",
 )
 
 

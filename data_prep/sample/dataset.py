@@ -120,7 +120,7 @@ def _is_complete(config: SampleConfig, output: pathlib.Path) -> bool:
     marker = _read_marker(output / _MARKER)
     if marker is None:
         raise UserError(f"{output} is not empty; give a new or empty folder")
-    n_bytes = marker.pop(_SIZES, {})  # folders of earlier versions have none
+    n_bytes = marker.pop(_SIZES, {})  # which do not decide whether it is this sample
     if marker != _marker(config):
         raise UserError(
             f"{output} holds other sample people, made with {marker}; "

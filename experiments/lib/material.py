@@ -17,7 +17,7 @@ from experiments.lib.inputs import Inputs
 from experiments.lib.results import NotApplicable
 from speech2face import paper
 from speech2face.data import dataset_info
-from speech2face.images import decode_image, to_uint8
+from speech2face.images import decode_image
 from speech2face.inference.clip_sample import check_size, sample_positions
 
 # Methods import the modules that load TensorFlow, so that `--help` does not.
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from speech2face.inference.model import Speech2Face
 
 CACHE_DIR = "predictions"
-_BATCH_SIZE = 32  # faces decoded at once; bounds the memory of the textures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,18 +138,11 @@ class Material:
           features: [n, d], n > 0.
           exaggeration: as in `Speech2Face.faces`; 0 shows the features as they are.
         """
-        if exaggeration:
-            mean = self.model.decoder.mean_feature
-            features = mean + (1.0 + exaggeration) * (features - mean)
-        images, landmarks = [], []
-        for start in range(0, len(features), _BATCH_SIZE):
-            batch = features[start : start + _BATCH_SIZE]
-            outputs = self.model.decoder.model(batch, training=False)
-            images.append(to_uint8(outputs["image"]))
-            # Without the points of the outline, which no photograph has.
-            points = np.asarray(outputs["landmarks"], np.float32)
-            landmarks.append(points[:, : paper.N_LANDMARKS])
-        return Faces(np.concatenate(images), np.concatenate(landmarks))
+        results = self.model.faces(features, exaggeration)
+        return Faces(
+            np.stack([np.asarray(result.image) for result in results]),
+            np.stack([result.landmarks for result in results]),
+        )
 
     def shown(self, n: int) -> list[int]:
         """Clips for a figure: a seeded draw of n different speakers, never picked."""

@@ -205,7 +205,7 @@ def _check_same_data(
     whose size or time has changed: after a move or a copy, all of them, once.
     """
     known = content.get("shards")
-    if not isinstance(known, dict):  # an earlier version began this run
+    if not isinstance(known, dict):  # the data set had no dataset.json then
         return
     try:
         info = dataset_info.read(data_dir, check_sizes=False)

@@ -26,13 +26,15 @@ from speech2face.files import PathLike, as_path
 # mov is MP4, M4A and 3GP, too; matroska is WebM; mpeg and mpegts are from broadcasts;
 # aac, h264, hevc, loas and mpegvideo are bare streams.
 # Not in the paper: docs/decisions/untrusted-media.md.
+# fmt: off
 CONTAINERS = (
-    *("mov", "matroska", "avi", "asf", "flv", "mpeg", "mpegts", "mxf", "gxf", "nut"),
-    *("wtv", "dv", "rm", "nsv", "ivf", "h264", "hevc", "mpegvideo"),
-    *("wav", "w64", "aiff", "au", "caf", "flac", "mp3", "aac", "loas", "ogg", "amr"),
-    *("ac3", "eac3", "dts", "truehd", "ape", "wv", "tta", "tak", "mpc", "mpc8", "oma"),
-    *("voc", "sox", "shn", "nistsphere"),
+    "mov", "matroska", "avi", "asf", "flv", "mpeg", "mpegts", "mxf", "gxf", "nut",
+    "wtv", "dv", "rm", "nsv", "ivf", "h264", "hevc", "mpegvideo",
+    "wav", "w64", "aiff", "au", "caf", "flac", "mp3", "aac", "loas", "ogg", "amr",
+    "ac3", "eac3", "dts", "truehd", "ape", "wv", "tta", "tak", "mpc", "mpc8", "oma",
+    "voc", "sox", "shn", "nistsphere",
 )
+# fmt: on
 
 # For one packet of a file on a disk: a busy network disk needs seconds.
 READ_SECS = 60.0

@@ -19,8 +19,23 @@ from speech2face.audio.containers import Media
 # their time: what FFmpeg says of the time after a seek is true.
 _CLOCKED = frozenset(
     (
-        *("mov", "matroska", "asf", "flv", "mpeg", "mpegts", "mxf", "gxf", "nut"),
-        *("wtv", "ogg", "flac", "avi", "dv", "ivf", "rm", "nsv"),
+        "mov",
+        "matroska",
+        "asf",
+        "flv",
+        "mpeg",
+        "mpegts",
+        "mxf",
+        "gxf",
+        "nut",
+        "wtv",
+        "ogg",
+        "flac",
+        "avi",
+        "dv",
+        "ivf",
+        "rm",
+        "nsv",
     )
 )
 _PCM_FILES = frozenset(("wav", "w64", "aiff", "au", "caf", "sox", "nistsphere"))

@@ -39,7 +39,7 @@ def write_with_contents(
 ) -> None:
     """Writes a SavedModel with `network.from_contents` as a second signature.
 
-    Load tensorflow-io's operations before it, as README shows.
+    Import tensorflow-io before loading it: docs/tutorials/exporting.md.
 
     Args:
       model: with weights that are `small_weights.rounded`.

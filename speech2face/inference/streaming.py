@@ -92,7 +92,7 @@ class StreamingSpeech2Face:
           `Loudness.check` and `voice_activity.check`.
 
         Raises:
-          UserError: more sound will not mend it, such as samples that are not in
+          UserError: more sound will not help, such as for samples that are not in
             [-1, 1].
         """
         try:

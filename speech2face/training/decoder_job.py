@@ -123,7 +123,7 @@ def prepare_decoder_training(
     # Needed at the end only, but an error in it is reported before days of training.
     head = _recognizer_head(config, data_dir, info, vgg_face_weights)
     statistics = info.feature_statistics
-    # None: not given, now or in a run of a version without it.
+    # None: not given.
     must_match: dict[str, str | None] = {
         "data_set": info.checksum,
         "voice_data_set": None,

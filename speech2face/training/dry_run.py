@@ -120,13 +120,7 @@ def _plan(
     batch = {name: value[:n_of_replica] for name, value in batch.items()}
     memory = _memory_text(job, batch, available_bytes)
     disk_bytes, disk = _disk(job, run_dir)
-    step_secs = cost.iteration_secs(job.trainer, batch)
-    secs = (job.n_steps - first_step) * step_secs
-    basis = "three forward passes, one measured here"
-    if is_embedded_once:
-        forward_secs = step_secs / cost.FORWARD_PASSES / n_of_replica
-        secs = job.info.n_examples("train") * forward_secs
-        basis = "each clip is embedded once; the head takes little"
+    secs, time = _time(job, batch, job.n_steps - first_step, is_embedded_once)
     rows = [
         ("training set", _training_set_text(job)),
         ("validation set", _validation_set_text(job)),
@@ -135,7 +129,7 @@ def _plan(
         ("device", _device_text()),
         ("memory", memory),
         ("disk", disk),
-        ("time", f"about {duration(secs)}, {step_secs:.3g} s an iteration: {basis}"),
+        ("time", time),
         ("first batch", losses),
     ]
     return Plan(job.n_steps, first_step, disk_bytes, secs, rows)
@@ -183,6 +177,27 @@ def _memory_text(job: Job, batch: Batch, available_bytes: int | None) -> str:
             "are available: raise --accumulate_steps, or lower --batch_size"
         )
     return text + f"; {_gb(available_bytes)} are available"
+
+
+def _time(
+    job: Job, batch: Batch, n_steps: int, is_embedded_once: bool
+) -> tuple[float, str]:
+    """Returns the seconds of `n_steps` iterations, and a sentence about them.
+
+    Args:
+      job: to plan.
+      batch: of one replica.
+      n_steps: iterations that are left.
+      is_embedded_once: see `_plan`.
+    """
+    step_secs = cost.iteration_secs(job.trainer, batch)
+    secs, basis = n_steps * step_secs, "three forward passes, one measured here"
+    if is_embedded_once:
+        n_of_replica = len(batch["face_feature"])
+        forward_secs = step_secs / cost.FORWARD_PASSES / n_of_replica
+        secs = job.info.n_examples("train") * forward_secs
+        basis = "each clip is embedded once; the head takes little"
+    return secs, f"about {duration(secs)}, {step_secs:.3g} s an iteration: {basis}"
 
 
 def _disk(job: Job, run_dir: PathLike) -> tuple[int, str]:

@@ -295,7 +295,7 @@ class _StopSignals:
     """Turns SIGTERM and SIGINT into a request to stop after the call, and says so.
 
     Attributes:
-      requested: this process has got a signal.
+      requested: this process has received a signal.
       agreed: all processes stop after this call.
     """
 

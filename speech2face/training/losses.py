@@ -140,8 +140,8 @@ def l1(true: Any, predicted: Any, reduction: str) -> Any:
     """Returns |true - predicted|_1 over units: [batch, units] twice -> [batch].
 
     Args:
-      true: the target; takes no gradient.
-      predicted: of the same shape.
+      true: [batch, units], the target; takes no gradient.
+      predicted: [batch, units].
       reduction: 'sum', or 'mean' over the units.
     """
     return _reduce(ops.abs(_error(true, predicted)), reduction)

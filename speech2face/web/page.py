@@ -31,8 +31,18 @@ MAX_EXAGGERATION = 2.0  # the face is three times as far from the average face
 _STYLE = pathlib.Path(__file__).parent / "templates" / "app.css"
 # What a browser offers to choose. "audio" and "video" are what it knows as such.
 MEDIA = [
-    *("audio", "video", ".opus", ".amr", ".mka", ".mkv", ".m4a", ".oga", ".flac"),
-    *(".aif", ".aiff", ".wma"),
+    "audio",
+    "video",
+    ".opus",
+    ".amr",
+    ".mka",
+    ".mkv",
+    ".m4a",
+    ".oga",
+    ".flac",
+    ".aif",
+    ".aiff",
+    ".wma",
 ]
 # One model computes at a time: two would only share the same cores.
 _ONE_AT_A_TIME = {"concurrency_id": "model", "concurrency_limit": 1}

@@ -93,7 +93,7 @@ def strided_view(
     """Returns a tensor laid over a flat storage, as Torch stores tensors.
 
     Args:
-      storage: flat array.
+      storage: [n], flat.
       offset: index of the tensor's first element.
       shape: the tensor's shape.
       strides: elements (not bytes) from one index to the next in each dimension.
