@@ -1,4 +1,4 @@
-"""A rehearsal of the paper's recipe: does the whole train, and hear anything?
+"""A rehearsal of the paper's recipe: does it train as a whole, and learn of voices?
 
     python -m experiments.rehearsal --output_dir=rehearsal
     python -m experiments.rehearsal --output_dir=rehearsal --short    # in minutes
@@ -212,7 +212,7 @@ def check(result: Result) -> None:
             "the recipe has not trained yet: for people who were not heard the angle "
             f"is {angle.ours:.1f} degrees and should be below {angle.chance:.1f}, that "
             f"of the mean face; the recall's interval begins at {low:.1f} % and should "
-            f"begin above {recall.chance:.1f} %. Give more --iterations to go on"
+            f"begin above {recall.chance:.1f} %. Raise --iterations to train on"
         )
 
 

@@ -161,33 +161,51 @@ def _inflate(content: bytes, name: str) -> bytes:
     return result
 
 
-class _Slice(io.RawIOBase):
-    """A stretch of an open file, which is closed with it."""
+class SizedFile(io.RawIOBase):
+    """A read-only file of known size; subclasses read at `_position` and advance it."""
 
-    def __init__(self, file: Any, first: int, size: int):
+    def __init__(self, n_bytes: int):
+        """Starts at the beginning of `n_bytes`."""
         super().__init__()
-        self._file, self._first, self._size, self._at = file, first, size, 0
+        self._n_bytes = n_bytes
+        self._position = 0
 
     def readable(self) -> bool:
+        """Returns True."""
         return True
 
     def seekable(self) -> bool:
+        """Returns True."""
         return True
 
     def tell(self) -> int:
-        return self._at
+        """Returns the offset of the next byte."""
+        return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        bases = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}
-        self._at = max(0, bases[whence] + offset)
-        return self._at
+        """Moves to an offset without reading anything, and returns it."""
+        base = {
+            io.SEEK_SET: 0,
+            io.SEEK_CUR: self._position,
+            io.SEEK_END: self._n_bytes,
+        }[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+
+class _Slice(SizedFile):
+    """A stretch of an open file, which is closed with it."""
+
+    def __init__(self, file: Any, first: int, n_bytes: int):
+        super().__init__(n_bytes)
+        self._file, self._first = file, first
 
     def readinto(self, buffer: Any) -> int:
-        n_left = max(0, self._size - self._at)
-        self._file.seek(self._first + self._at)
+        n_left = max(0, self._n_bytes - self._position)
+        self._file.seek(self._first + self._position)
         content = self._file.read(min(len(buffer), n_left))
         buffer[: len(content)] = content
-        self._at += len(content)
+        self._position += len(content)
         return len(content)
 
     def close(self) -> None:

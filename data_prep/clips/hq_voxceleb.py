@@ -41,7 +41,7 @@ def read_clips(found: Found, people: People) -> list[Clip]:
     """
     splits = read_splits(found.root, people)
     clips = []
-    # A recognizer knows photographs, not masks: those only where nothing else is.
+    # Recognizers learn from photographs: masked faces only where there are no others.
     names = {file.name for file in found.files}
     is_kept = {n: _original(n) == n or _original(n) not in names for n in names}
     files = [file for file in found.files if is_kept[file.name]]

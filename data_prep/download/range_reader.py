@@ -6,8 +6,9 @@ itself, because it knows cookies, proxies and limits.
 """
 
 import collections
-import io
 from collections.abc import Callable
+
+from speech2face.archives import SizedFile
 
 BLOCK_BYTES = 1 << 18  # a second or so of 720p video: few requests, little waste
 MAX_BLOCKS = 64  # kept in memory: 16 MB for each reader
@@ -16,7 +17,7 @@ MAX_BLOCKS = 64  # kept in memory: 16 MB for each reader
 Fetch = Callable[[int, int], bytes]
 
 
-class RangeReader(io.RawIOBase):
+class RangeReader(SizedFile):
     """A read-only, seekable file over `fetch`, with a cache of recent blocks."""
 
     def __init__(self, fetch: Fetch, n_bytes: int, first_block: bytes = b""):
@@ -27,35 +28,11 @@ class RangeReader(io.RawIOBase):
           n_bytes: size of the remote file.
           first_block: its first block, if the caller has fetched it already.
         """
-        super().__init__()
+        super().__init__(n_bytes)
         self._fetch = fetch
-        self._n_bytes = n_bytes
-        self._position = 0
         self._blocks: collections.OrderedDict[int, bytes] = collections.OrderedDict()
         if len(first_block) == min(BLOCK_BYTES, n_bytes):
             self._blocks[0] = first_block
-
-    def readable(self) -> bool:
-        """Returns True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Returns True."""
-        return True
-
-    def tell(self) -> int:
-        """Returns the offset of the next byte."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Moves to an offset without fetching anything, and returns it."""
-        base = {
-            io.SEEK_SET: 0,
-            io.SEEK_CUR: self._position,
-            io.SEEK_END: self._n_bytes,
-        }[whence]
-        self._position = max(0, base + offset)
-        return self._position
 
     def read(self, n_bytes: int = -1) -> bytes:
         """Returns at most `n_bytes`, up to the end of a block; -1 reads to the end."""

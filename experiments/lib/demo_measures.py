@@ -34,7 +34,7 @@ class TraitMeasure(NamedTuple):
 
     Attributes:
       name: of the trait.
-      is_told: whether the voice has it at all.
+      is_told: whether the voice depends on it.
       voice: r of the trait and what S2F features say of it.
       interval: 95 % interval of `voice`, drawing people; None for too few.
       face: the same from the true faces' features, the best that is possible.

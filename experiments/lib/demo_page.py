@@ -37,8 +37,8 @@ class Speaker(NamedTuple):
     """A row of the page.
 
     Attributes:
-      told: the traits that the voice has: 'woman, 34, large'.
-      untold: those that it has not: 'dark skin'.
+      told: traits that the voice depends on: 'woman, 34, large'.
+      untold: traits that it does not depend on: 'dark skin'.
       sound: path of the voice, relative to the page.
       pictures: (alternative text, path) of true face, F2F and S2F.
     """
@@ -201,7 +201,7 @@ def _write_speaker(
 
 
 def _describe(labels: Mapping[str, str]) -> tuple[str, str]:
-    """What the voice has of a person, and what it has not."""
+    """The traits that a voice depends on, and those that it does not."""
     gender = {"female": "woman", "male": "man"}.get(labels.get("gender", ""), "person")
     parts = [gender]
     if "age" in labels:

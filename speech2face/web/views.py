@@ -17,7 +17,7 @@ from speech2face.errors import UserError
 from speech2face.images import LABEL
 from speech2face.inference.model import Result, Speech2Face
 from speech2face.inference.reconstruction import animation, faces_between
-from speech2face.metrics.features import unit
+from speech2face.metrics.similarity import pair_angles
 from speech2face.web import cartoon, html, spectrograms, texts
 from speech2face.web.voices import Voice, VoiceRecorder
 
@@ -133,9 +133,7 @@ def _sound(voice: Voice) -> dict[str, Any]:
 
 def _degrees(left: np.ndarray, right: np.ndarray) -> int:
     """The angle between two features [d], in whole degrees."""
-    unit_left, unit_right = unit(np.stack([left, right]))
-    cosine = float(unit_left @ unit_right)
-    return round(float(np.degrees(np.arccos(np.clip(cosine, -1, 1)))))
+    return round(pair_angles(left[np.newaxis], right[np.newaxis]).item())
 
 
 def _face_png(face: Result) -> str:

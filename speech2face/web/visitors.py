@@ -56,8 +56,8 @@ def name_of(scope: Scope) -> str:
 def address_of(scope: Scope) -> str:
     """Returns the address that a request comes from; of IPv6, its network of 64 bits.
 
-    Whoever has one IPv6 address has all of its network. A proxy at this computer is
-    believed whom it speaks for (uvicorn's `proxy_headers`).
+    A client with one IPv6 address can use its whole network. A proxy on this computer
+    may say for whom it speaks (uvicorn's `proxy_headers`).
     """
     name = (scope.get("client") or ("unknown", 0))[0]
     try:
@@ -100,7 +100,7 @@ class Hosts:
     def is_foreign(scope: Scope) -> bool:
         """Returns whether a page of another site sends a request."""
         if header(scope, b"sec-fetch-site") == "cross-site":
-            # A link to the page is no harm.
+            # A link to the page is harmless.
             return (scope["method"], header(scope, b"sec-fetch-mode")) != (
                 "GET",
                 "navigate",
