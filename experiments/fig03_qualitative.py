@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from experiments.lib import plots, results
 from experiments.lib.experiment import Experiment, Section
-from experiments.lib.inputs import Inputs
+from experiments.lib.inputs import Inputs, n_shown_option
 from experiments.lib.material import Material
 from experiments.lib.results import Result
 from experiments.lib.rows import face_sheet_notes
@@ -27,9 +27,7 @@ _TITLES = ["true face", "F2F: from the face", "S2F: from the voice"]
 class QualitativeOptions(Options):
     """Which clips to show."""
 
-    n_shown: int = option(
-        12, "How many random clips to show.", minimum=1, maximum=10_000
-    )
+    n_shown: int = n_shown_option(12)
     clip_ids: tuple[str, ...] = option((), "Show these clips instead.")
 
 

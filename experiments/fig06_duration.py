@@ -15,12 +15,12 @@ import numpy as np
 
 from experiments.lib import plots, results
 from experiments.lib.experiment import Experiment, Section
-from experiments.lib.inputs import Inputs
+from experiments.lib.inputs import Inputs, n_shown_option
 from experiments.lib.material import Material
 from experiments.lib.results import Result
 from experiments.lib.rows import face_sheet_notes, mean_angle_row
 from speech2face.metrics import similarity
-from speech2face.options import Options, option, run_command
+from speech2face.options import Options, run_command
 
 if TYPE_CHECKING:
     from speech2face.inference.evaluation import Predictions
@@ -33,9 +33,7 @@ SHORT_SECS, LONG_SECS = 3, 6  # the paper's
 class DurationOptions(Options):
     """How many clips to show."""
 
-    n_shown: int = option(
-        8, "How many random clips to show.", minimum=1, maximum=10_000
-    )
+    n_shown: int = n_shown_option(8)
 
 
 def compute_angles(predictions: "Mapping[int, Predictions]") -> dict[int, np.ndarray]:

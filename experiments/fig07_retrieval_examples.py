@@ -12,12 +12,12 @@ import dataclasses
 
 from experiments.lib import plots, results
 from experiments.lib.experiment import Experiment, Section
-from experiments.lib.inputs import Inputs
+from experiments.lib.inputs import Inputs, n_shown_option
 from experiments.lib.material import Material
 from experiments.lib.results import Result
 from experiments.lib.retrieved_faces import compute_nearest_faces
 from experiments.lib.rows import face_sheet_notes
-from speech2face.options import Options, option, run_command
+from speech2face.options import Options, run_command
 
 NAME = "fig07_retrieval_examples"
 N_RETRIEVED = 5  # as in the paper
@@ -28,9 +28,7 @@ _FRAMES = {"the true face": (0, 150, 60), "same person": (30, 100, 220)}
 class RetrievalOptions(Options):
     """How many clips to show."""
 
-    n_shown: int = option(
-        6, "How many random clips to show.", minimum=1, maximum=10_000
-    )
+    n_shown: int = n_shown_option(6)
 
 
 def run(material: Material, n_shown: int = 6) -> Result:

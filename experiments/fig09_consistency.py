@@ -20,13 +20,13 @@ import numpy as np
 
 from experiments.lib import plots, results
 from experiments.lib.experiment import Experiment, Section
-from experiments.lib.inputs import Inputs
+from experiments.lib.inputs import Inputs, n_shown_option
 from experiments.lib.material import Material, clips_of_speakers
 from experiments.lib.results import Result, Row
 from experiments.lib.rows import face_sheet_notes, mean_angle_row
 from experiments.lib.videos import videos_of
 from speech2face.metrics import similarity
-from speech2face.options import Options, option, run_command
+from speech2face.options import Options, run_command
 
 NAME = "fig09_consistency"
 N_CLIPS_SHOWN = 5  # of each speaker
@@ -39,9 +39,7 @@ _CLIPS_AT_ONCE = 64  # recordings in memory
 class ConsistencyOptions(Options):
     """How many speakers to show."""
 
-    n_shown: int = option(
-        6, "How many random speakers to show.", minimum=1, maximum=10_000
-    )
+    n_shown: int = n_shown_option(6, "speakers")
 
 
 class PairAngles(NamedTuple):

@@ -16,7 +16,7 @@ import numpy as np
 
 from experiments.lib import plots, results
 from experiments.lib.experiment import Experiment, Section
-from experiments.lib.inputs import Inputs
+from experiments.lib.inputs import Inputs, n_shown_option
 from experiments.lib.material import Material
 from experiments.lib.results import NotApplicable, Result
 from experiments.lib.rows import face_sheet_notes, mean_angle_row
@@ -34,9 +34,7 @@ class LanguageOptions(Options):
     """What differs between the clips of a speaker."""
 
     compared_label: str = option("language", "Label whose values are compared.")
-    n_shown: int = option(
-        6, "How many random speakers to show.", minimum=1, maximum=10_000
-    )
+    n_shown: int = n_shown_option(6, "speakers")
 
 
 def compute_pairs_of_two_values(

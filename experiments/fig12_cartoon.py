@@ -12,11 +12,11 @@ import dataclasses
 
 from experiments.lib import plots, results
 from experiments.lib.experiment import Experiment, Section
-from experiments.lib.inputs import Inputs
+from experiments.lib.inputs import Inputs, n_shown_option
 from experiments.lib.material import Material
 from experiments.lib.results import Result
 from experiments.lib.rows import face_sheet_notes
-from speech2face.options import Options, option, run_command
+from speech2face.options import Options, run_command
 from speech2face.web.cartoon import cartoonize
 
 NAME = "fig12_cartoon"
@@ -27,9 +27,7 @@ _TITLES = ["true face", "cartoon", "F2F cartoon", "S2F", "S2F cartoon"]
 class CartoonOptions(Options):
     """How many clips to show."""
 
-    n_shown: int = option(
-        6, "How many random clips to show.", minimum=1, maximum=10_000
-    )
+    n_shown: int = n_shown_option(6)
 
 
 def run(material: Material, n_shown: int = 6) -> Result:

@@ -43,7 +43,10 @@ def run(runs: Runs, inputs: Inputs) -> Result:
     Raises:
       NotApplicable: all runs were trained on clips of one length.
     """
-    trained = {run_dir: _trained_secs(run_dir) for run_dir in runs.run_dirs}
+    trained = {
+        run_dir: read_config(run_dir, VoiceTrainingConfig).audio.clip_secs
+        for run_dir in runs.run_dirs
+    }
     if len(set(trained.values())) < 2:
         raise NotApplicable(
             "give --run_dirs with a run of configs/paper.flags and one of "
@@ -68,10 +71,6 @@ def run(runs: Runs, inputs: Inputs) -> Result:
         ],
         provenance={"data": f"{inputs.data_dir}, {inputs.split}"},
     )
-
-
-def _trained_secs(run_dir: str) -> float:
-    return read_config(run_dir, VoiceTrainingConfig).audio.clip_secs
 
 
 def _rows_of(material: Material, trained_secs: float, tested_secs: int) -> list[Row]:

@@ -29,7 +29,7 @@ from experiments.lib.decoder_rows import (
 )
 from experiments.lib.experiment import Experiment, Section
 from experiments.lib.face_walks import N_STEPS, compute_walks, principal_directions
-from experiments.lib.inputs import Inputs, RecognizerFile
+from experiments.lib.inputs import Inputs, RecognizerFile, n_shown_option
 from experiments.lib.material import Material
 from experiments.lib.picture_sets import Retrieval, SetReading
 from experiments.lib.results import NotApplicable, Result
@@ -53,9 +53,7 @@ class ComparedOptions(Options):
     compared_dirs: tuple[str, ...] = option(
         (), "Folders of other pictures of the same clips, label=folder each."
     )
-    n_shown: int = option(
-        12, "How many random clips to show.", minimum=1, maximum=10_000
-    )
+    n_shown: int = n_shown_option(12)
 
 
 # Faces compared

@@ -1,7 +1,7 @@
 """Flags that the experiments share: the model and the clips, runs, the provider."""
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 from speech2face.options import Options, option, required
 from speech2face.paper import CLIP_SECS, N_TEST_CLIPS
@@ -34,6 +34,12 @@ class Inputs(Options):
     allow_large: bool = option(
         False, "Measure more than 20,000 clips (docs/decisions/clip-sample.md)."
     )
+
+
+def n_shown_option(default: int, what: str = "clips") -> Any:
+    """Declares the option `n_shown` of a figure."""
+    help_text = f"How many random {what} to show."
+    return option(default, help_text, minimum=1, maximum=10_000)
 
 
 @dataclasses.dataclass(frozen=True)

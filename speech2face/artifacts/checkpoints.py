@@ -144,14 +144,11 @@ class Checkpointer:
 
     def _restore(self, path: str) -> None:
         with _files_here(path) as here:
-            self._restore_files(here)
-
-    def _restore_files(self, path: str) -> None:
-        status = self._checkpoint.restore(path)
-        if self._is_whole:
-            status.assert_consumed()
-        else:
-            status.assert_existing_objects_matched().expect_partial()
+            status = self._checkpoint.restore(here)
+            if self._is_whole:
+                status.assert_consumed()
+            else:
+                status.assert_existing_objects_matched().expect_partial()
 
     def _remove_old(self) -> None:
         paths = [files.as_path(path) for path in list_checkpoints(self._dir.parent)]

@@ -17,27 +17,12 @@ from speech2face.audio.containers import Media
 
 # Containers whose packets carry their times, or have a size that is proportional to
 # their time: what FFmpeg says of the time after a seek is true.
-_CLOCKED = frozenset(
-    (
-        "mov",
-        "matroska",
-        "asf",
-        "flv",
-        "mpeg",
-        "mpegts",
-        "mxf",
-        "gxf",
-        "nut",
-        "wtv",
-        "ogg",
-        "flac",
-        "avi",
-        "dv",
-        "ivf",
-        "rm",
-        "nsv",
-    )
-)
+# fmt: off
+_CLOCKED = frozenset((
+    "mov", "matroska", "asf", "flv", "mpeg", "mpegts", "mxf", "gxf", "nut",
+    "wtv", "ogg", "flac", "avi", "dv", "ivf", "rm", "nsv",
+))
+# fmt: on
 _PCM_FILES = frozenset(("wav", "w64", "aiff", "au", "caf", "sox", "nistsphere"))
 # Not in the paper: docs/decisions/seeking.md.
 _FIRST_BACK_OFF_SECS = 1.0

@@ -20,7 +20,7 @@ from speech2face.errors import UserError
 from speech2face.files import PathLike
 from speech2face.weights import bounded_reader
 from speech2face.weights.bounded_reader import BoundedReader
-from speech2face.weights.tensor_pickle import Storage, Tensor, evaluate
+from speech2face.weights.tensor_pickle import Tensor, evaluate
 from speech2face.weights.vgg_face_layout import (
     SourceLayer,
     SourceNetwork,
@@ -150,8 +150,9 @@ def _read_archive(archive: zipfile.ZipFile, path: PathLike) -> tuple[Tensors, St
         raise UserError(f"{path} was written on a big-endian machine")
     stream = io.BytesIO(read(pickles[0], _MAX_PICKLE_BYTES))
     tensors = _tensors(evaluate(stream, path), path)
+    by_key = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
     storages = {}
-    for key, storage in _storages_by_key(tensors).items():
+    for key, storage in by_key.items():
         n_bytes = storage.n_items * np.dtype(storage.dtype).itemsize
         data = memoryview(read(f"{root}data/{key}", n_bytes))
         storages[key] = BoundedReader(data, path).array(storage.dtype, storage.n_items)
@@ -210,7 +211,3 @@ def _tensors_within(value: Any) -> Iterator[Tensor]:
         elif isinstance(item, (dict, list, tuple)) and id(item) not in seen:
             seen.add(id(item))
             remaining.extend(item.values() if isinstance(item, dict) else item)
-
-
-def _storages_by_key(tensors: Tensors) -> dict[str, Storage]:
-    return {tensor.storage.key: tensor.storage for tensor in tensors.values()}

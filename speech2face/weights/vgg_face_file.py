@@ -105,7 +105,7 @@ def write(
         source_format=source_format,
         source_sha256=source_sha256,
         channel_order=channel_order,
-        checksum=_total_sha256(digests),
+        checksum=hashlib.sha256("".join(digests.values()).encode()).hexdigest(),
         class_names=tuple(class_names),
     )
     with files.atomic_path(pathlib.Path(path)) as partial:
@@ -290,7 +290,3 @@ def _layer_sha256(name: str, layer: LayerWeights) -> str:
         digest.update(str(array.shape).encode())
         digest.update(np.ascontiguousarray(array, dtype="<f4").data)
     return digest.hexdigest()
-
-
-def _total_sha256(digests: dict[str, str]) -> str:
-    return hashlib.sha256("".join(digests.values()).encode()).hexdigest()
