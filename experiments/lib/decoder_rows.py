@@ -10,7 +10,6 @@ from experiments.lib.attributes import Attributes
 from experiments.lib.picture_sets import Retrieval, SetReading
 from experiments.lib.results import Row, interval
 
-F2F = "our F2F"
 S2F_FEATURES = "our S2F, features"  # not drawn, hence not read back
 
 # A set and the mean that its features are centered on: of the training faces, or of
@@ -60,7 +59,7 @@ def _rows_of(
 
 def variance_rows(readings: dict[str, SetReading]) -> list[Row]:
     """How much the faces of each set differ: a decoder of one face has none."""
-    reference = readings[F2F].variance
+    reference = readings[picture_sets.F2F].variance
     measure = "variance about the mean face, of our F2F's"
     return [
         _row(label, "-", measure, reading.variance / reference)

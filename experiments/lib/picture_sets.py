@@ -6,7 +6,7 @@ decoder and Fig. 5 compare such sets.
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import (
     TYPE_CHECKING,
     NamedTuple,
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 # Recall is stated for a gallery of this many faces, so that sets of different sizes
 # compare.
 GALLERY = 215
+F2F = "our F2F"  # decoded from the feature of the face
+S2F = "our S2F"  # decoded from the feature that is predicted from the voice
+PICTURES_AT_ONCE = 256  # 40 MB
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
@@ -65,6 +68,39 @@ class SetReading(NamedTuple):
     features: np.ndarray
     variance: float
     attributes: list[Attributes]
+
+
+def picture_batches(
+    material: Material,
+    folders: dict[str, str],
+    clips: Sequence[int] | None = None,
+) -> dict[str, Iterator[np.ndarray]]:
+    """The sets of pictures of the measured clips, [b, 224, 224, 3] uint8 at a time.
+
+    Each set of 5,000 pictures would fill 750 MB.
+
+    Args:
+      material: model and clips.
+      folders: by label, pictures of other makers.
+      clips: indices of the clips; by default of all.
+    """
+    predictions = material.predictions()
+    chosen = np.arange(len(predictions.clip_ids)) if clips is None else np.array(clips)
+    starts = range(0, len(chosen), PICTURES_AT_ONCE)
+    batches = [chosen[start : start + PICTURES_AT_ONCE] for start in starts]
+
+    def decoded(features: np.ndarray) -> Iterator[np.ndarray]:
+        return (material.faces(features[batch]).images for batch in batches)
+
+    def read(folder: str) -> Iterator[np.ndarray]:
+        clip_ids = predictions.clip_ids
+        return (read_folder(folder, [clip_ids[i] for i in batch]) for batch in batches)
+
+    return {
+        F2F: decoded(predictions.face_features),
+        **{label: read(folder) for label, folder in folders.items()},
+        S2F: decoded(predictions.voice_features),
+    }
 
 
 def read_folder(folder: PathLike, clip_ids: Sequence[str]) -> np.ndarray:

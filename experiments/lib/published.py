@@ -194,3 +194,43 @@ FIG_5_ITERATION = 770_001  # of the model, 3.62 epochs
 # Fig. 8: what its axes show; the curves themselves are a picture.
 FIG_8_ITERATIONS = (40_000, 120_000)
 FIG_8_LOSS = (1.42, 1.50)
+
+
+class PublishedScore(NamedTuple):
+    """What a paper after Speech2Face reports on HQ-VoxCeleb; None where it does not.
+
+    Attributes:
+      cosine: of the embeddings of a generated face and of the speaker's faces.
+      recall_5: recall@5 in percent.
+      recall_10: recall@10 in percent.
+      vggface_score: mean of the parts.
+      vggface_score_sd: standard deviation of the parts.
+    """
+
+    cosine: float | None = None
+    recall_5: float | None = None
+    recall_10: float | None = None
+    vggface_score: float | None = None
+    vggface_score_sd: float | None = None
+
+
+# README of github.com/BAI-Yeqi/SF2F_PyTorch, by method and side of the pictures in px.
+SF2F_README = {
+    ("Voice2Face", 64): PublishedScore(None, None, None, 15.47, 0.67),
+    ("SF2F without fuser", 64): PublishedScore(None, None, None, 18.59, 0.87),
+    ("SF2F", 64): PublishedScore(None, None, None, 19.49, 0.59),
+    ("SF2F without fuser", 128): PublishedScore(None, None, None, 19.31, 0.65),
+    ("SF2F", 128): PublishedScore(None, None, None, 20.10, 0.47),
+}
+
+# Ma et al., "Vox2Face", Information 17(2):200, 2026, Table 2: their own runs of the
+# older methods. Taken from another reader's notes, since the article itself could not
+# be read. Its abstract has the cosine, recall@10 and score of the last two rows, and
+# calls the one before the last "a strong diffusion baseline".
+VOX2FACE_TABLE_2 = {
+    "Speech2Face": PublishedScore(0.213, 4.6, 8.7, 13.43),
+    "Voice2Face": PublishedScore(0.259, 8.7, 12.3, 15.03),
+    "SF2F": PublishedScore(0.295, 14.6, 29.8, 18.82),
+    "Vox2Face": PublishedScore(0.322, 17.3, 32.1, 23.21),
+}
+HQ_VOXCELEB_TEST_PEOPLE = 378  # the same notes; 2,890 in training, 370 in validation

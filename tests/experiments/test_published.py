@@ -38,6 +38,16 @@ FIG_4_COUNTED = {
     "ethnicity": "white 2505 india 435 black 603 asian 1443",
 }
 
+# The README of SF2F's repository.
+SF2F_README = "15.47 ± 0.67 18.59 ± 0.87 19.49 ± 0.59 19.31 ± 0.65 20.10 ± 0.47"
+# Of Vox2Face's Table 2: cosine, R@5, R@10, VFS. Its abstract prints six of them.
+VOX2FACE_ROWS = """
+0.213 4.6 8.7 13.43
+0.259 8.7 12.3 15.03
+0.295 14.6 29.8 18.82
+0.322 17.3 32.1 23.21
+"""
+
 
 def numbers(text):
     return [float(word) for word in text.replace("±", "").split()]
@@ -75,6 +85,18 @@ def test_attributes_are_those_printed():
         counts = published.FIG_4_COUNTS[attribute]
         assert " ".join(f"{name} {n}" for name, n in counts.items()) == text
     assert published.FIG_4_N == 4_986
+
+
+def test_rows_on_hq_voxceleb_are_those_printed():
+    scores = [
+        number
+        for score in published.SF2F_README.values()
+        for number in (score.vggface_score, score.vggface_score_sd)
+    ]
+    assert scores == numbers(SF2F_README)
+    rows = [score[:4] for score in published.VOX2FACE_TABLE_2.values()]
+    assert [n for row in rows for n in row] == numbers(VOX2FACE_ROWS)
+    assert published.HQ_VOXCELEB_TEST_PEOPLE == 378
 
 
 def test_published_tables_are_whole():

@@ -26,6 +26,7 @@ from experiments import (
     supp_face_decoder,
     supp_pixel_loss,
     supp_random_results,
+    supp_sf2f_protocol,
     supp_tsne,
     table1_architecture,
     table2_feature_similarity,
@@ -35,6 +36,7 @@ from experiments.lib.inputs import Inputs, Provider, Runs
 from experiments.lib.material import Material
 from experiments.lib.picture_sets import SetReading
 from experiments.lib.runs import measure_run
+from experiments.lib.sf2f_measures import compute_distances, compute_means
 from speech2face import images
 from speech2face.artifacts import decoder_bundle
 from speech2face.data import dataset_info, records
@@ -97,6 +99,7 @@ def _computations(material):
         "table2_feature_similarity": lambda: table2_feature_similarity.run(material),
         "table3_retrieval": lambda: table3_retrieval.compute_retrieval(predictions),
         "fig07_retrieval_examples": lambda: fig07_retrieval_examples.run(material, 2),
+        "supp_sf2f_protocol": lambda: _people(material),
         "supp_tsne": lambda: _map(material),
         "fig06_duration": lambda: fig06_duration.run(material, 2),
         "supp_durations": lambda: measure_run(material, 3),
@@ -125,6 +128,16 @@ def _read_back(material):
     features = material.predictions().face_features
     reading = SetReading(features, 1.0, [])
     supp_face_decoder.compare(material, {"our F2F": reading})
+
+
+def _people(material):
+    """Every face and every person; L1 of an eighth of the dimensions, as elsewhere."""
+    predictions = material.predictions()
+    _, person = np.unique(predictions.speaker_ids, return_inverse=True)
+    means = compute_means(predictions.face_features, person)
+    features, n = predictions.voice_features, DIM // 8
+    distances = compute_distances(features[:, :n], means[:, :n])
+    supp_sf2f_protocol.render_rows("ours", distances, person, 100, 0)
 
 
 def _map(material):
