@@ -120,6 +120,14 @@ class LoopConfig(Options):
         minimum=1,
         maximum=1_000_000_000,
     )
+    n_readers: int = option(
+        1,
+        "Equal parts of a batch, each of which reads its own part of the records. As "
+        "many as processes, so that each reads only its own; 1 makes every process "
+        "read all records (docs/decisions/multi-worker-input.md).",
+        minimum=1,
+        maximum=2**20,
+    )
     skip_corrupt: bool = option(
         False,
         "Replace the lost records of a damaged shard with other records and report "

@@ -1,53 +1,24 @@
-"""Shards to batches: a stream whose order depends on (seed, epoch) alone.
+"""Shards to batches: the records of `record_stream`, parsed and batched."""
 
-The shards of an epoch are permuted and read in groups; the records of a group are
-interleaved and shuffled. The sizes of the groups follow from `dataset.json`, so a
-resumed run skips whole groups without reading them: docs/decisions/exact-resume.md.
-"""
-
-import dataclasses
-import functools
-import math
-import pathlib
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
 from speech2face.audio import spectrogram
 from speech2face.config import AudioConfig, AugmentConfig, LoopConfig
 from speech2face.data import augment, parsing, records, shard_framing
-from speech2face.data.damaged_shards import Damage, records_or_replacements
+from speech2face.data.damaged_shards import Damage
 from speech2face.data.dataset_info import DatasetInfo
+from speech2face.data.record_stream import WHOLE_BATCH, BatchShare, records_of_share
 from speech2face.data.shard_cache import SHARDS
 from speech2face.errors import UserError
 from speech2face.files import PathLike, as_path
 from speech2face.paper import SAMPLE_RATE_HZ
 
-# More shards mix better; a resumed run reads up to one group again.
-SHARDS_PER_GROUP = 16
 # Random numbers of one example: the seeds of neighbors in the stream must not meet.
 SEEDS_PER_EXAMPLE = 16
 
 ParseFn = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
-
-
-@dataclasses.dataclass(frozen=True)
-class BatchShare:
-    """The examples of every batch that one process takes.
-
-    Attributes:
-      index: which share, in the order of the examples.
-      n_shares: number of shares in a batch, one for each process.
-      n_replicas: devices of all processes; each takes equally many examples.
-    """
-
-    index: int = 0
-    n_shares: int = 1
-    n_replicas: int = 1
-
-
-WHOLE_BATCH = BatchShare()
 
 
 def n_iterations(info: DatasetInfo, loop: LoopConfig) -> int:
@@ -78,13 +49,13 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Returns the batches of iterations `first_step`, `first_step` + 1, ... .
 
-    Every process reads all records and parses those of its share, so the examples of
-    an iteration do not depend on the number of processes.
+    The examples of an iteration depend on `loop.n_readers`, but not on the number of
+    processes. A process parses those of its share only.
 
     Args:
       data_dir: the data set's folder.
       info: its `dataset.json`.
-      loop: batch size, number of epochs, seed, shuffle buffer.
+      loop: batch size, number of epochs, readers, seed, shuffle buffer.
       parse: maps (serialized record, position in the stream int64) to tensors.
       first_step: number of batches that an earlier run has consumed.
       share: what this process takes of every batch.
@@ -94,13 +65,11 @@ def training_batches(
       Dicts of tensors [loop.batch_size / share.n_replicas, ...], one for each replica
       of this process and iteration. An incomplete last batch is dropped.
     """
-    first_example = first_step * loop.batch_size
-    stream = _shuffled_records(
-        as_path(data_dir), info, loop, first_example, damage or Damage()
+    stream = records_of_share(
+        as_path(data_dir), info, loop, first_step, share, damage or Damage()
     )
     return (
-        _take_share(stream.enumerate(start=first_example), loop.batch_size, share)
-        .map(lambda position, record: parse(record, position), tf.data.AUTOTUNE)
+        stream.map(lambda position, record: parse(record, position), tf.data.AUTOTUNE)
         .batch(loop.batch_size // share.n_replicas, drop_remainder=True)
         .prefetch(tf.data.AUTOTUNE)
     )
@@ -215,98 +184,6 @@ def _fit_length(waveform: tf.Tensor, n_samples: int) -> tf.Tensor:
     """`spectrogram.fit_length` in the graph, where the length is a tensor."""
     n_repeats = -(-n_samples // tf.shape(waveform)[0])
     return tf.ensure_shape(tf.tile(waveform, [n_repeats])[:n_samples], [n_samples])
-
-
-def _take_share(
-    enumerated: tf.data.Dataset, batch_size: int, share: BatchShare
-) -> tf.data.Dataset:
-    if share.n_shares == 1:
-        return enumerated
-    share_size = batch_size // share.n_shares
-    return enumerated.filter(
-        lambda position, _: position % batch_size // share_size == share.index
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Group:
-    """Shards that are shuffled together.
-
-    Attributes:
-      paths: of the shards.
-      shard_sizes: number of records of each shard.
-      seed: of the shuffling.
-    """
-
-    paths: list[str]
-    shard_sizes: list[int]
-    seed: int
-
-    @property
-    def n_examples(self) -> int:
-        return sum(self.shard_sizes)
-
-
-def _shuffled_records(
-    data_dir: pathlib.Path,
-    info: DatasetInfo,
-    loop: LoopConfig,
-    first_example: int,
-    damage: Damage,
-) -> tf.data.Dataset:
-    groups: list[_Group] = []
-    n_to_skip = first_example
-    for epoch in range(math.ceil(loop.epochs)):
-        for group in _groups(data_dir, info, loop.seed, epoch):
-            # The groups that an earlier run has finished are not even opened.
-            if not groups and n_to_skip >= group.n_examples:
-                n_to_skip -= group.n_examples
-            else:
-                groups.append(group)
-    streams = [_group_records(group, loop.shuffle_buffer, damage) for group in groups]
-    streams[0] = streams[0].skip(n_to_skip)
-    return functools.reduce(lambda one, two: one.concatenate(two), streams)
-
-
-def _group_records(
-    group: _Group, shuffle_buffer: int, damage: Damage
-) -> tf.data.Dataset:
-    # Row i begins with shard i; the others follow in the order of replacement.
-    rotated_paths = [
-        group.paths[index:] + group.paths[:index] for index in range(len(group.paths))
-    ]
-    return (
-        tf.data.Dataset.from_tensor_slices(
-            (rotated_paths, np.array(group.shard_sizes, np.int64))
-        )
-        .interleave(
-            lambda paths, n: records_or_replacements(paths, n, damage),
-            cycle_length=SHARDS_PER_GROUP,
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        .shuffle(shuffle_buffer, seed=group.seed, reshuffle_each_iteration=False)
-        .apply(tf.data.experimental.assert_cardinality(group.n_examples))
-    )
-
-
-def _groups(
-    data_dir: pathlib.Path, info: DatasetInfo, seed: int, epoch: int
-) -> list[_Group]:
-    random = np.random.default_rng([seed, epoch])
-    shards = info.shards("train")
-    shards = [shards[index] for index in random.permutation(len(shards))]
-    groups = []
-    for start in range(0, len(shards), SHARDS_PER_GROUP):
-        members = shards[start : start + SHARDS_PER_GROUP]
-        groups.append(
-            _Group(
-                paths=[str(data_dir / shard.name) for shard in members],
-                shard_sizes=[shard.n_examples for shard in members],
-                seed=int(random.integers(2**31)),
-            )
-        )
-    return groups
 
 
 def _audio_decoder(audio_encoding: str) -> Callable[[tf.Tensor], tf.Tensor]:

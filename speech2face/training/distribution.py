@@ -8,7 +8,7 @@
 There is one code path. A model is built and trained within the strategy's scope, each
 replica takes `batch_size` / replicas examples of the same global batch
 (`input_pipeline.training_batches`), and `trainer.Trainer` adds up their gradients.
-Every process reads all records (docs/decisions/multi-worker-input.md).
+`--n_readers` says what each process reads (docs/decisions/multi-worker-input.md).
 
 Known debt: `_wait_long_for_heartbeats` uses a private module of TensorFlow, since there
 is no public option for this timeout.
@@ -22,7 +22,7 @@ import tensorflow as tf
 from absl import logging
 
 from speech2face.config import LoopConfig, VoiceEncoderConfig
-from speech2face.data.input_pipeline import BatchShare
+from speech2face.data.record_stream import BatchShare
 from speech2face.errors import UserError
 from speech2face.json_codec import parse_json
 

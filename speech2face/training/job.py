@@ -22,7 +22,8 @@ from speech2face.config import DecoderTrainingConfig, LoopConfig, VoiceTrainingC
 from speech2face.data import input_pipeline
 from speech2face.data.damaged_shards import Damage
 from speech2face.data.dataset_info import DatasetInfo, RecognizerInfo
-from speech2face.data.input_pipeline import WHOLE_BATCH, BatchShare, ParseFn
+from speech2face.data.input_pipeline import ParseFn
+from speech2face.data.record_stream import WHOLE_BATCH, BatchShare
 from speech2face.errors import UserError
 from speech2face.files import PathLike
 from speech2face.training import failures, validation

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from speech2face.artifacts.checkpoints import Checkpointer
 from speech2face.config import LoopConfig
-from speech2face.data.input_pipeline import BatchShare
+from speech2face.data.record_stream import BatchShare
 from speech2face.errors import UserError
 from speech2face.files import PathLike
 from speech2face.training import distribution

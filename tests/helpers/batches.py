@@ -2,6 +2,7 @@
 
 from speech2face.config import AudioConfig, AugmentConfig, LoopConfig
 from speech2face.data import input_pipeline
+from speech2face.data.record_stream import WHOLE_BATCH
 
 
 def batches(
@@ -9,6 +10,7 @@ def batches(
     first_step=0,
     augment=AugmentConfig(),  # noqa: B008
     damage=None,
+    share=WHOLE_BATCH,
     **loop,
 ):
     folder, info = dataset
@@ -17,7 +19,7 @@ def batches(
         info, AudioConfig(clip_secs=0.2), augment, loop.seed
     )
     return input_pipeline.training_batches(
-        folder, info, loop, parse, first_step, damage=damage
+        folder, info, loop, parse, first_step, share, damage
     )
 
 

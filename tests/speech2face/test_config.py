@@ -34,6 +34,7 @@ LOOP_DEFAULTS = {
     "strategy": "none",
     "accumulate_steps": 1,
     "shuffle_buffer": 4096,
+    "n_readers": 1,
     "deterministic_ops": False,
 }
 VOICE_DEFAULTS = {

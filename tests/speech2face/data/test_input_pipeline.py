@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speech2face.config import AudioConfig, AugmentConfig, LoopConfig
-from speech2face.data import dataset_info, input_pipeline, records
+from speech2face.data import dataset_info, input_pipeline, record_stream, records
 from tests.helpers.batches import batches, clip_ids
 from tests.helpers.records import write_voice_dataset
 
@@ -42,7 +42,7 @@ def whole_streams(dataset):
     streams = {}
     for group in (1, 2, 16):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(input_pipeline, "SHARDS_PER_GROUP", group)
+            patch.setattr(record_stream, "SHARDS_PER_GROUP", group)
             streams[group] = list(batches(dataset, augment=AUGMENT))
     return streams
 
@@ -55,7 +55,7 @@ def test_resuming_gives_the_rest_of_the_same_stream(
 ):
     whole = whole_streams[group]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(input_pipeline, "SHARDS_PER_GROUP", group)
+        patch.setattr(record_stream, "SHARDS_PER_GROUP", group)
         rest = list(batches(dataset, first_step, augment=AUGMENT))
     assert len(whole) == 3 * N // 4 and len(rest) == len(whole) - first_step
     for one, two in zip(whole[first_step:], rest):
