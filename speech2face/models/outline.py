@@ -4,7 +4,6 @@ numpy and Pillow only: `data_prep` looks for outlines without loading Keras.
 """
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from speech2face.paper import FACE_PX, N_LANDMARKS
 
@@ -68,6 +67,8 @@ def _wedge(first: np.ndarray, last: np.ndarray) -> np.ndarray:
 
 def _polygon(points: np.ndarray) -> np.ndarray:
     """Returns [224, 224] float32: how much of each pixel lies within `points`."""
+    from PIL import Image, ImageDraw  # tools/gpu_check.py does without it
+
     size = FACE_PX * _SUPERSAMPLING
     canvas = Image.new("L", (size, size))
     corners = (points + 0.5) * _SUPERSAMPLING - 0.5
