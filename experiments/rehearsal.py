@@ -54,13 +54,13 @@ class RehearsalOptions(Options):
     """How large a rehearsal, and where."""
 
     output_dir: str = option("rehearsal", "Folder for everything it makes.")
-    n_people: int = option(240, "Generated people.", minimum=3, maximum=1_000_000)
-    clips_per_person: int = option(3, "Clips of each.", minimum=1, maximum=10_000)
+    n_people: int = option(600, "Generated people.", minimum=3, maximum=1_000_000)
+    clips_per_person: int = option(1, "Clips of each.", minimum=1, maximum=10_000)
     width: float = option(
         0.125, "Factor on the channels of Table 1 (paper: 1).", above=0, maximum=16
     )
     iterations: int = option(
-        1000, "Iterations (paper: 637,500).", minimum=1, maximum=10_000_000
+        2000, "Iterations (paper: 637,500).", minimum=1, maximum=10_000_000
     )
     short: bool = option(
         False,
