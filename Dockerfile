@@ -17,6 +17,7 @@ RUN useradd --uid 1000 --create-home user
 WORKDIR /speech2face
 
 COPY constraints.txt setup.py pyproject.toml README.md ./
+COPY configs configs
 COPY speech2face speech2face
 COPY data_prep data_prep
 COPY experiments experiments
@@ -24,7 +25,7 @@ COPY experiments experiments
 RUN pip install --no-cache-dir -c constraints.txt ".[prep,sample,experiments,app,export]" \
     && if [ -n "$EXTRAS" ]; then pip install --no-cache-dir -c constraints.txt ".[$EXTRAS]"; fi
 
-USER user
+USER 1000
 VOLUME ["/data", "/runs"]
 ENV PYTHONUNBUFFERED=1
 CMD ["python", "-m", "speech2face.reconstruct", "--help"]
