@@ -19,6 +19,9 @@ from speech2face.paper import SAMPLE_RATE_HZ
 
 # The sound may end this much before the manifest says: containers round durations.
 END_TOLERANCE_SECS = 0.5
+# A file that is either the whole video or the segment: a whole video reaches to the end
+# of the segment, and one that ends this much before it is some other cut.
+_WHOLE_TOLERANCE_SECS = 0.25
 
 
 class ReadSound(Stage):
@@ -55,7 +58,8 @@ def _located(clip: Clip) -> Clip:
 
 
 def _check_length(clip: Clip, secs: float, end_secs: float) -> None:
-    if secs < end_secs - clip.start_secs - END_TOLERANCE_SECS:
+    tolerance = _WHOLE_TOLERANCE_SECS if clip.may_be_cut else END_TOLERANCE_SECS
+    if secs < end_secs - clip.start_secs - tolerance:
         raise UserError(
             f"{clip.media} ends {secs:.2f} s after {clip.start_secs:g} s; the segment "
             f"should reach to {clip.end_secs:g} s",

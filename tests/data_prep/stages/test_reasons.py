@@ -102,6 +102,30 @@ def test_reasons_of_segments(folder):
     assert reasons_after(ReadSound(6.0), clips) == list(segments.values())
 
 
+def test_a_file_that_may_be_cut_is_the_segment_or_reaches_its_end(tmp_path):
+    """A file of 3 s under the name of a video does not hold what ends at 3.4 s."""
+    path = str(tmp_path / "video.wav")
+    soundfile.write(path, 0.3 * np.sin(np.arange(3 * RATE_HZ) / 10), RATE_HZ)
+    segments = {
+        (10.0, 13.1, True): None,  # lasts as long as its row: the segment itself
+        (1.0, 3.4, False): None,
+        (1.0, 3.4, True): "beyond_the_end",
+        (1.0, 3.1, True): None,
+    }
+    clips = [
+        Clip(
+            f"{start}-{end}",
+            "anna",
+            path,
+            start_secs=start,
+            end_secs=end,
+            may_be_cut=cut,
+        )
+        for start, end, cut in segments
+    ]
+    assert reasons_after(ReadSound(6.0), clips) == list(segments.values())
+
+
 @pytest.mark.parametrize(("channel", "amplitude"), [(-1, 0.2), (0, 0.1), (1, 0.3)])
 def test_the_papers_single_channel_by_flag(tmp_path, channel, amplitude):
     """By default the mean of two channels; with --channel one of them."""
