@@ -88,19 +88,29 @@ def refuse(status):
     return behave
 
 
-def page(text):
-    """A page with a message instead of a video."""
+def document(content_type, text):
+    """A text that is not a video: a page, a playlist."""
+    content = text.encode()
 
     def behave(handler, site, path, with_body):
-        content = f"<html><title>{text}</title></html>".encode()
         handler.send_response(200)
-        handler.send_header("Content-Type", "text/html")
+        handler.send_header("Content-Type", content_type)
         handler.send_header("Content-Length", str(len(content)))
         handler.end_headers()
         if with_body:
             handler.wfile.write(content)
 
     return behave
+
+
+def page(text):
+    """A page with a message instead of a video."""
+    return document("text/html", f"<html><title>{text}</title></html>")
+
+
+def playlist(text):
+    """An HLS playlist as a server gives it."""
+    return document("application/vnd.apple.mpegurl", text)
 
 
 def without_ranges(handler, site, path, with_body):

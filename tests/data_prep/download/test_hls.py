@@ -32,25 +32,14 @@ def playlist(tmp_path_factory):
     return folder
 
 
-def send_list(text):
-    def behave(handler, site, path, with_body):
-        handler.send_response(200)
-        handler.send_header("Content-Type", "application/vnd.apple.mpegurl")
-        handler.send_header("Content-Length", str(len(text)))
-        handler.end_headers()
-        if with_body:
-            handler.wfile.write(text)
-
-    return behave
-
-
 @pytest.mark.parametrize(("start", "end"), [(0.0, 2.0), (5.3, 8.7), (9.77, 13.0)])
 def test_the_picture_begins_with_the_segment(playlist, tmp_path, start, end):
     """A part begins at its key frame, and its clock not at zero."""
     with video_server.serve() as site:
         for part in playlist.glob("*.ts"):
             site.videos[part.name] = part.read_bytes()
-        site.behavior["list"] = send_list((playlist / "list.m3u8").read_bytes())
+        text = (playlist / "list.m3u8").read_text()
+        site.behavior["list"] = video_server.playlist(text)
         (tmp_path / "list.csv").write_text(f"list,{start},{end},0.5,0.5\n")
         result = download_job.download(
             DownloadOptions(

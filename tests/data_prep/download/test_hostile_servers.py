@@ -62,20 +62,6 @@ def reason_of(options):
     return reason
 
 
-def playlist(text):
-    """An answer as a server gives it for a playlist."""
-
-    def behave(handler, site, path, with_body):
-        handler.send_response(200)
-        handler.send_header("Content-Type", "application/vnd.apple.mpegurl")
-        handler.send_header("Content-Length", str(len(text)))
-        handler.end_headers()
-        if with_body:
-            handler.wfile.write(text.encode())
-
-    return behave
-
-
 def endless(status, headers=()):
     """A body without an end, of at most 400 MB."""
 
@@ -115,7 +101,7 @@ def test_a_live_playlist_is_refused(site, tmp_path, monkeypatch):
     )
     ffmpeg.chmod(0o755)
     monkeypatch.setenv("PATH", f"{ffmpeg.parent}:{os.environ['PATH']}")
-    site.behavior["live"] = playlist(LIVE)
+    site.behavior["live"] = video_server.playlist(LIVE)
     begin = time.monotonic()
     assert "a live stream" in reason_of(options_for(site, tmp_path, "live"))
     assert time.monotonic() - begin < 15
@@ -128,7 +114,7 @@ def test_a_live_playlist_is_refused(site, tmp_path, monkeypatch):
     with pytest.raises(video_source.UnavailableError, match="a live stream"):
         source.find("x")
     # A key that yt-dlp would leave to ffmpeg.
-    site.behavior["key"] = playlist(
+    site.behavior["key"] = video_server.playlist(
         ENDED.replace("#EXTINF", '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="k"\n#EXTINF')
     )
     options = options_for(site, tmp_path, "key", output_dir=str(tmp_path / "key"))
@@ -137,7 +123,7 @@ def test_a_live_playlist_is_refused(site, tmp_path, monkeypatch):
 
 
 def test_a_playlist_with_an_end_is_fetched(site, clip, tmp_path):
-    site.behavior["list"] = playlist(ENDED)
+    site.behavior["list"] = video_server.playlist(ENDED)
     site.videos["part"] = clip
     result = download_job.download(options_for(site, tmp_path, "list"))
     assert result["counts"] == {"done": 1}, result["reasons"]
@@ -145,23 +131,14 @@ def test_a_playlist_with_an_end_is_fetched(site, clip, tmp_path):
 
 def dash(inside, name="0"):
     """An answer with a DASH manifest of one stream."""
-    text = (
+    return video_server.document(
+        "application/dash+xml",
         '<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" '
         'type="static" mediaPresentationDuration="PT4S"><Period><AdaptationSet '
         f'mimeType="video/mp4"><Representation id="{name}" bandwidth="1000" '
         f'codecs="mp4v" width="320" height="240">{inside}</Representation>'
-        "</AdaptationSet></Period></MPD>\n"
-    ).encode()
-
-    def behave(handler, site, path, with_body):
-        handler.send_response(200)
-        handler.send_header("Content-Type", "application/dash+xml")
-        handler.send_header("Content-Length", str(len(text)))
-        handler.end_headers()
-        if with_body:
-            handler.wfile.write(text)
-
-    return behave
+        "</AdaptationSet></Period></MPD>\n",
+    )
 
 
 def test_a_dash_stream_is_fetched(site, tmp_path):
@@ -201,7 +178,7 @@ def processes_of(script):
 @pytest.mark.skipif(not pathlib.Path("/proc/self").exists(), reason="needs /proc")
 def test_a_fragment_that_never_ends_is_given_up_and_its_process_dies(site, tmp_path):
     before = set(processes_of(PROCESS))
-    site.behavior.update(list=playlist(ENDED), part=drip)
+    site.behavior.update(list=video_server.playlist(ENDED), part=drip)
     begin = time.monotonic()
     options = options_for(site, tmp_path, "list", max_secs_per_segment=6.0)
     assert reason_of(options) == "took more than 6 s"
@@ -303,7 +280,7 @@ def test_cookies_of_the_page_are_sent_for_its_media(site, clip):
 @pytest.mark.skipif(not pathlib.Path("/proc/self").exists(), reason="needs /proc")
 def test_a_killed_job_takes_its_download_with_it(site, tmp_path):
     before = set(processes_of(PROCESS))
-    site.behavior.update(list=playlist(ENDED), part=drip)
+    site.behavior.update(list=video_server.playlist(ENDED), part=drip)
     options = options_for(site, tmp_path, "list", max_secs_per_segment=50.0)
     with job_to_be_killed(options):
         wait_until(lambda: site.asked_for("part"))
