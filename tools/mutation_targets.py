@@ -75,6 +75,7 @@ TARGETS = {
     ),
     "speech2face/training/decoder.py": Target(
         f"{_TESTS}/training/test_face_mixing.py"
+        f" {_TESTS}/training/test_decoder_augment.py"
         f" {_TESTS}/training/test_decoder_training.py"
     ),
     "speech2face/data/records.py": Target(
