@@ -7,20 +7,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from speech2face.config import FaceDecoderConfig
 from speech2face.models import face_decoder, larger_faces
 from tests.helpers import landmarks as drawn_landmarks
-
-CONFIG = FaceDecoderConfig(
-    decoder_units=16, landmark_units=(), texture_channels=(6, 6, 4, 4, 4)
-)
+from tests.helpers.tiny_decoder import TINY_TRAINED
 
 
 @pytest.fixture(scope="module")
 def decoder():
     keras.utils.set_random_seed(1)
     mean = drawn_landmarks.face()[0].astype("float32")
-    model = face_decoder.build_face_decoder(CONFIG, 6, mean)
+    model = face_decoder.build_face_decoder(TINY_TRAINED, 6, mean)
     kernel = model.get_layer("landmarks_fc_out").kernel
     kernel.assign(np.random.default_rng(0).normal(0, 0.1, kernel.shape))
     return model
@@ -86,7 +82,7 @@ def test_weights_are_shared_and_224_is_the_decoder_itself(decoder):
 def test_an_outline_is_moved_too(features):
     outline = np.random.default_rng(4).uniform(20, 200, (5, 2))
     mean = np.concatenate([drawn_landmarks.face()[0], outline]).astype("float32")
-    config = dataclasses.replace(CONFIG, warp_order=2)
+    config = dataclasses.replace(TINY_TRAINED, warp_order=2)
     decoder = face_decoder.build_face_decoder(config, 6, mean)
     model = larger_faces.at_size(decoder, 448)
     assert model(features)["landmarks"].shape == (2, 73, 2)

@@ -9,7 +9,6 @@ from speech2face.config import (
     DecoderLossConfig,
     DecoderTrainingConfig,
     FaceAugmentConfig,
-    FaceDecoderConfig,
     NormalizerConfig,
 )
 from speech2face.data.normalizer import FeatureNormalizer
@@ -18,10 +17,8 @@ from speech2face.recognizers.loading import load_recognizer
 from speech2face.training.decoder import DecoderTrainer
 from tests.helpers.face_datasets import VGG_DIM, write_small_vgg_face
 from tests.helpers.records import face_example
+from tests.helpers.tiny_decoder import TINY_TRAINED
 
-TINY = FaceDecoderConfig(
-    decoder_units=16, landmark_units=(), texture_channels=(6, 6, 4, 4, 4)
-)
 FEATURE_NORM = 0.5
 
 
@@ -35,7 +32,9 @@ def recognizer(tmp_path_factory):
 def new_trainer(recognizer, **augment):
     """The same network each time."""
     keras.utils.set_random_seed(0)
-    model = face_decoder.build_face_decoder(TINY, VGG_DIM, face_example().landmarks)
+    model = face_decoder.build_face_decoder(
+        TINY_TRAINED, VGG_DIM, face_example().landmarks
+    )
     config = DecoderTrainingConfig(
         decoder_loss=DecoderLossConfig(identity_weight=1.0),
         normalizer=NormalizerConfig(feature_norm=FEATURE_NORM),

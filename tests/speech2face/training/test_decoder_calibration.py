@@ -35,10 +35,8 @@ from tests.helpers.face_datasets import (
 from tests.helpers.paths import REPOSITORY
 from tests.helpers.records import face_example, write_voice_dataset
 from tests.helpers.slow import takes_seconds
+from tests.helpers.tiny_decoder import TINY_TRAINED
 
-TINY = FaceDecoderConfig(
-    decoder_units=16, landmark_units=(), texture_channels=(6, 6, 4, 4, 4)
-)
 SIMILAR = 30  # factor between two gradients "within a similar scale" (Sec. 3)
 
 
@@ -50,7 +48,7 @@ def root(tmp_path_factory):
     write_small_vgg_face(str(root / "vgg.h5"))
     write_noise_faces(root / "faces", str(root / "vgg.h5"))
     config = DecoderTrainingConfig(
-        face_decoder=TINY,
+        face_decoder=TINY_TRAINED,
         loop=LoopConfig(batch_size=6, epochs=3, summarize_every=1, validate_every=0),
     )
     decoder_job.train_face_decoder(
@@ -68,9 +66,11 @@ def measured(root):
 
 def new_trainer(root, loss):
     keras.utils.set_random_seed(0)
-    model = face_decoder.build_face_decoder(TINY, VGG_DIM, face_example().landmarks)
+    model = face_decoder.build_face_decoder(
+        TINY_TRAINED, VGG_DIM, face_example().landmarks
+    )
     return DecoderTrainer(
-        DecoderTrainingConfig(face_decoder=TINY, decoder_loss=loss),
+        DecoderTrainingConfig(face_decoder=TINY_TRAINED, decoder_loss=loss),
         model,
         FeatureNormalizer(np.zeros(VGG_DIM, np.float32), 1.0),
         load_recognizer("vgg_face", str(root / "vgg.h5")),
@@ -203,7 +203,7 @@ def test_a_training_warns_of_the_weights_without_units(root, tmp_path, monkeypat
         texture_weight=1e-9, landmark_weight=1e-9, identity_weight=10.0
     )
     config = DecoderTrainingConfig(
-        face_decoder=TINY,
+        face_decoder=TINY_TRAINED,
         decoder_loss=loss,
         loop=LoopConfig(batch_size=6, epochs=3, summarize_every=1, validate_every=0),
     )

@@ -33,10 +33,7 @@ from tests.helpers.face_datasets import (
     write_small_vgg_face,
 )
 from tests.helpers.records import face_example, write_voice_dataset
-
-TINY = FaceDecoderConfig(
-    decoder_units=16, landmark_units=(), texture_channels=(6, 6, 4, 4, 4)
-)
+from tests.helpers.tiny_decoder import TINY_TRAINED
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +55,7 @@ def data_dir(vgg_file, tmp_path_factory):
 @pytest.mark.slow
 def test_every_term_is_logged_and_the_recognizers_falls(data_dir, vgg_file, tmp_path):
     config = DecoderTrainingConfig(
-        face_decoder=TINY,
+        face_decoder=TINY_TRAINED,
         normalizer=NormalizerConfig(center_features=True, feature_norm=1.0),
         decoder_loss=DecoderLossConfig(
             texture_weight=0.1, landmark_weight=2e-6, identity_weight=10.0
@@ -81,7 +78,7 @@ def new_trainer(vgg_file, **loss):
     keras.utils.set_random_seed(0)
     recognizer = load_recognizer("vgg_face", vgg_file)
     mean_landmarks = face_example().landmarks
-    model = face_decoder.build_face_decoder(TINY, VGG_DIM, mean_landmarks)
+    model = face_decoder.build_face_decoder(TINY_TRAINED, VGG_DIM, mean_landmarks)
     normalizer = FeatureNormalizer(np.zeros(VGG_DIM, np.float32), 1.0)
     config = DecoderTrainingConfig(decoder_loss=DecoderLossConfig(**loss))
     return DecoderTrainer(config, model, normalizer, recognizer)
@@ -110,7 +107,7 @@ def test_the_command_takes_the_texture_space_from_the_training_faces(
 ):
     """With as many components as there are differences, it holds every texture."""
     config = DecoderTrainingConfig(
-        face_decoder=dataclasses.replace(TINY, texture_components=5),
+        face_decoder=dataclasses.replace(TINY_TRAINED, texture_components=5),
         decoder_loss=DecoderLossConfig(identity_weight=0.0),
         loop=LoopConfig(batch_size=3, epochs=1, validate_every=0),
     )
@@ -126,7 +123,7 @@ def test_the_command_takes_the_texture_space_from_the_training_faces(
 
 
 SHORT = DecoderTrainingConfig(
-    face_decoder=TINY,
+    face_decoder=TINY_TRAINED,
     decoder_loss=DecoderLossConfig(identity_weight=0.0),
     loop=LoopConfig(batch_size=3, epochs=2, validate_every=0),
 )
