@@ -67,11 +67,11 @@ TARGETS = {
         slow=True,
     ),
     "speech2face/training/trainer.py": Target(
-        f"{_TESTS}/training/test_training.py {_TESTS}/training/test_distribution.py",
+        f"{_TESTS}/training/test_optimizer.py {_TESTS}/training/test_distribution.py",
         "adam or learning_rate or own_statistics",
     ),
     "speech2face/training/unit_adam.py": Target(
-        f"{_TESTS}/training/test_training.py", "adam"
+        f"{_TESTS}/training/test_optimizer.py", "adam"
     ),
     "speech2face/training/decoder.py": Target(
         f"{_TESTS}/training/test_face_mixing.py"

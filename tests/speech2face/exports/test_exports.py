@@ -1,7 +1,5 @@
 """Exports: each file gives in its own runtime what the Keras models give."""
 
-import concurrent.futures
-import io
 import json
 import os
 import pathlib
@@ -9,8 +7,6 @@ import re
 import subprocess
 import sys
 
-import hypothesis
-import hypothesis.extra.numpy as hypothesis_numpy
 import keras
 import numpy as np
 import pytest
@@ -18,18 +14,17 @@ import soundfile
 import tensorflow as tf
 
 from speech2face import export
-from speech2face.audio import decoding, resampling
+from speech2face.audio import decoding
 from speech2face.errors import UserError
 from speech2face.exports import (
     comparison,
-    encoded_audio,
     export_job,
     network,
     onnx_model,
-    small_weights,
     tflite,
 )
 from speech2face.inference.model import Speech2Face
+from tests.helpers.exported import skip_without_tensorflow_io
 from tests.helpers.paths import REPOSITORY
 from tests.helpers.slow import takes_seconds
 from tests.helpers.tiny_models import make_model
@@ -42,13 +37,6 @@ EXAMPLES = sorted((pathlib.Path(export.__file__).parent / "examples").glob("*.og
 @pytest.fixture(scope="module")
 def shipped():
     return Speech2Face.load()
-
-
-def skip_without_tensorflow_io():
-    try:
-        encoded_audio.tensorflow_io()
-    except ValueError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
@@ -125,25 +113,6 @@ def test_exports_check_their_input(exported):
                 assert np.isfinite(values[0]).all() and np.isnan(values[1]).all()
 
 
-@pytest.mark.parametrize(
-    "subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"]
-)
-@pytest.mark.parametrize(("n_samples", "n_channels"), [(4_001, 1), (4_003, 3)])
-def test_wav_files_of_every_type_and_odd_length(subtype, n_samples, n_channels):
-    file = io.BytesIO()
-    samples = np.random.default_rng(0).uniform(-0.9, 0.9, [n_samples, n_channels])
-    soundfile.write(file, samples, 16_000, subtype, format="WAV")
-    file.seek(0)
-    expected = soundfile.read(file, dtype="float32", always_2d=True)[0].mean(axis=1)
-    content = file.getvalue()
-    decode = tf.function(encoded_audio.decode, [tf.TensorSpec([], tf.string)])
-    at = content.index(b"data") + 4
-    for size in (content[at : at + 4], b"\0" * 4, b"\xff" * 4):  # 0, -1: of a pipe
-        changed = content[:at] + size + content[at + 4 :]
-        heard = decode(changed).numpy()[:n_samples]
-        np.testing.assert_allclose(heard, expected, atol=1e-6)
-
-
 def test_table_has_each_file(exported):
     rows = json.loads((exported / export_job.RESULTS_FILE).read_text())
     files = ["saved_model", "saved_model_io", "speech2face.tflite", "speech2face.onnx"]
@@ -181,18 +150,6 @@ def test_any_batch_and_length(exported, shipped, n_samples):
 
 
 @pytest.mark.slow
-def test_table_1_in_small_weights(tmp_path):
-    """A network of convolutions; the model itself keeps its weights."""
-    model = make_model()
-    rows = export_job.export(model, tmp_path / "out", ["savedmodel"], ["int8"])
-    assert [row.file for row in rows] == ["saved_model_int8"]
-    assert 0.999 < rows[0].cosine < 1 - 1e-9
-    again = make_model()
-    for ours, theirs in zip(model.encoder.get_weights(), again.encoder.get_weights()):
-        np.testing.assert_array_equal(ours, theirs)
-
-
-@pytest.mark.slow
 def test_onnx_of_a_padded_network(tmp_path, monkeypatch):
     """The converter copies constants many times; dense kernels are not among them."""
     tf2onnx = pytest.importorskip("tf2onnx")
@@ -215,75 +172,6 @@ def test_onnx_of_a_padded_network(tmp_path, monkeypatch):
     )
     assert n_dense > 30_000
     assert path.stat().st_size > 4 * (sizes[0] + n_dense)
-
-
-def product_in_onnx(kernel, kind):
-    """[b, 256] times a stored kernel, in onnxruntime: the bytes, the outputs of `x`."""
-    pytest.importorskip("tf2onnx")
-    runtime = pytest.importorskip("onnxruntime")
-    variable = keras.Variable(kernel)
-    model = onnx_model.convert(
-        lambda x: {"y": keras.ops.matmul(x, variable)},
-        tf.TensorSpec([None, 256], tf.float32, name="x"),
-        small_weights.StoredVariables([variable], kind),
-    )
-    content = model.SerializeToString()
-    session = runtime.InferenceSession(content)
-    return content, lambda x: session.run(["y"], {"x": x})[0]
-
-
-def product_in_tflite(kernel, kind):
-    """The same in TFLite."""
-    spec = tf.TensorSpec([None, 256], tf.float32, name="x")
-    function = tf.function(lambda x: x @ tf.constant(kernel), [spec])
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [function.get_concrete_function()]
-    )
-    content = tflite.with_small_weights(converter.convert(), kind)
-    interpreter = tf.lite.Interpreter(model_content=content)
-    place = interpreter.get_input_details()[0]["index"]
-
-    def call(x):
-        interpreter.resize_tensor_input(place, x.shape)
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(place, x)
-        interpreter.invoke()
-        return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-
-    return content, call
-
-
-@pytest.mark.parametrize("product", [product_in_onnx, product_in_tflite])
-@pytest.mark.parametrize(
-    "kind, n_bytes, error", [("float16", 2, 3e-4), ("int8", 1, 0.01)]
-)
-def test_small_weights_in_a_runtime(product, kind, n_bytes, error):
-    kernel = np.random.default_rng(0).normal(size=(256, 300)).astype(np.float32)
-    layer = keras.layers.Dense(300)
-    layer.build((None, 256))
-    layer.set_weights([kernel, np.zeros(300, np.float32)])
-    with small_weights.rounded([layer], kind):
-        rounded = layer.get_weights()[0]
-    np.testing.assert_array_equal(layer.get_weights()[0], kernel)  # unchanged
-    relative = np.linalg.norm(rounded - kernel) / np.linalg.norm(kernel)
-    assert error / 3 < relative < error
-    content, call = product(rounded, kind)
-    n_spare = len(content) - n_bytes * kernel.size
-    assert 0 < n_spare < 6000  # 300 scales, and in TFLite 300 zero points
-    inputs = np.random.default_rng(1).normal(size=(4, 256)).astype(np.float32)
-    np.testing.assert_allclose(call(inputs), inputs @ rounded, atol=1e-4)
-
-
-def test_eight_bits_of_the_model_that_ships(shipped):
-    waveforms = comparison.example_voices(shipped)[1]
-    before = shipped.encode(waveforms)
-    with small_weights.rounded([shipped.encoder], "int8"):
-        after = shipped.encode(waveforms)
-    np.testing.assert_array_equal(shipped.encode(waveforms), before)
-    cosines = [np.dot(a, b) for a, b in zip(after, before)] / (
-        np.linalg.norm(after, axis=1) * np.linalg.norm(before, axis=1)
-    )
-    assert 0.997 < cosines.min() < cosines.max() < 0.99999
 
 
 @pytest.mark.slow
@@ -409,79 +297,3 @@ def test_formats_that_are_equal_stay(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"nothing was written$"):
         export_job.export(model, tmp_path / "one", ["onnx"], ["float32"])
     assert not (tmp_path / "one").exists()
-
-
-@hypothesis.given(
-    hypothesis_numpy.arrays(
-        np.float32, (64, 1100), elements=hypothesis.strategies.floats(-2, 2, width=16)
-    ),
-    hypothesis.strategies.integers(0, 2**31),
-)
-@hypothesis.settings(max_examples=10, deadline=None)
-def test_rounded_weights_are_stored_without_loss(values, seed):
-    noise = np.random.default_rng(seed).normal(size=values.shape)
-    values = (values + noise).astype(np.float32)
-    eight = small_weights.to_int8(values, axis=1)
-    step = np.abs(values).max(axis=0) / 127
-    assert np.all(np.abs(eight.weights() - values) <= 0.5001 * step)
-    stored = small_weights.store(eight.weights().astype(np.float32), "int8")
-    assert isinstance(stored, small_weights.Int8)
-    np.testing.assert_allclose(stored.weights(), eight.weights(), rtol=1e-6)
-    half = values.astype(np.float16).astype(np.float32)
-    assert small_weights.store(half, "float16").dtype == np.float16
-    for kind in ("float16", "int8"):  # values that were not rounded stay float32
-        assert small_weights.store(values, kind) is values
-
-
-@pytest.fixture(scope="module")
-def decode():
-    skip_without_tensorflow_io()
-    return tf.function(encoded_audio.decode, [tf.TensorSpec([], tf.string)])
-
-
-@pytest.mark.parametrize(
-    "container, subtype",
-    [
-        *(("WAV", kind) for kind in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT")),
-        *(("FLAC", kind) for kind in ("PCM_S8", "PCM_16", "PCM_24")),
-        ("WAVEX", "PCM_16"),
-        ("MP3", "MPEG_LAYER_III"),
-        ("OGG", "VORBIS"),
-    ],
-)
-def test_files_decode_as_ffmpeg_decodes_them(decode, container, subtype):
-    sound, rate_hz = soundfile.read(EXAMPLES[0], dtype="float32")
-    for to_hz in (8_000, 16_000, 44_100):
-        samples = resampling.resample(sound[:50_000], rate_hz, to_hz)
-        file = io.BytesIO()
-        stereo = np.stack([samples, 0.5 * samples], axis=1)
-        soundfile.write(file, stereo, to_hz, subtype, format=container)
-        ours = decode(file.getvalue()).numpy()
-        channels, found_hz = decoding.decode_segment(file, "sound")
-        theirs = resampling.resample(channels.mean(axis=0), found_hz, 16_000)
-        assert found_hz == to_hz and abs(len(ours) - len(theirs)) <= 1
-        n = min(len(ours), len(theirs))
-        noise = np.square(ours[:n] - theirs[:n]).mean() / np.square(theirs).mean()
-        assert noise < (1e-9 if to_hz == 16_000 else 3e-3)  # else two resamplers
-
-
-def test_concurrent_callers_get_their_own_sound(decode):
-    """tensorflow-io's readers, which are not used, are shared between callers."""
-
-    def is_own_sound(index):
-        file, level = io.BytesIO(), (index % 50 + 1) / 100
-        n_samples = 3_000 + index % 50
-        soundfile.write(file, np.full(n_samples, level), 16_000, "FLOAT", format="WAV")
-        waveform = decode(file.getvalue()).numpy()
-        return len(waveform) == n_samples and np.allclose(waveform, level)
-
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(is_own_sound, range(400)))
-
-
-@pytest.mark.parametrize(
-    "contents", [b"", b"no sound at all" * 9, b"RIFF", b"fLaC", b"OggS" + bytes(60)]
-)
-def test_other_files_are_an_invalid_argument(decode, contents):
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        decode(contents)
