@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from experiments import table1_architecture
 from experiments.benchmarks import at_scale, many_hosts
 from experiments.benchmarks.many_hosts import Plan, Rates
 from speech2face.data import record_stream
@@ -110,5 +111,10 @@ def test_rates_of_this_machine(tmp_path):
     # 6 s of 16-bit samples and 4096 float32, with names.
     assert 208_384 <= n_bytes < 208_384 + 500 and per_sec > 0
     assert many_hosts.measure_writing(str(tmp_path)) > 0
+
+
+@pytest.mark.slow
+def test_sizes_are_those_of_the_training():
     assert many_hosts.SHARDS_PER_GROUP == record_stream.SHARDS_PER_GROUP
-    assert at_scale.N_PARAMETERS == 148_067_584
+    table_1, *_ = table1_architecture.build_tables()
+    assert table_1.n_parameters == at_scale.N_PARAMETERS
