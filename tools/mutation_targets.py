@@ -34,6 +34,7 @@ TARGETS = {
     "speech2face/audio/channels.py": Target(f"{_TESTS}/audio/test_channels.py"),
     "speech2face/models/voice_encoder.py": Target(
         f"{_TESTS}/models/test_voice_encoder.py"
+        " tests/experiments/test_table1_architecture.py"
     ),
     "speech2face/models/fast/batch_norm.py": Target(
         f"{_TESTS}/models/fast/test_batch_norm.py"

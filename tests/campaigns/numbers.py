@@ -73,6 +73,7 @@ def _in_child(function):
         status = 1
         try:
             os.close(read_end)
+            _remove_own_flags()
             with os.fdopen(write_end, "w") as pipe:
                 json.dump(function(), pipe)
             status = 0
@@ -83,6 +84,12 @@ def _in_child(function):
         text = pipe.read()
     os.waitpid(process, 0)
     return json.loads(text)
+
+
+def _remove_own_flags() -> None:
+    """Lets the commands define their flags; `seed` is the campaigns' too."""
+    for flag in flags.FLAGS.get_flags_for_module(sys.argv[0]):
+        delattr(flags.FLAGS, flag.name)
 
 
 def _try_command(module, folder, every):

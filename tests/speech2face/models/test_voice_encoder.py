@@ -269,6 +269,54 @@ def test_a_long_recording_can_be_fed_in_pieces(tiny):
     np.testing.assert_allclose(result, tiny(spectrogram), rtol=1e-3, atol=1e-4)
 
 
+@pytest.fixture(scope="module", params=["valid", "same"])
+def increasing(request):
+    """Convolutions whose outputs rise with each frame that they see; their geometry."""
+    config = dataclasses.replace(TINY, padding=request.param)
+    model = voice_encoder.build_table_1(config, 5)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            kernel, bias = layer.get_weights()
+            layer.set_weights([np.abs(kernel), bias])
+    convolutions, _ = voice_encoder.split_at_time_average(model)
+    return convolutions, voice_encoder.time_geometry(request.param)
+
+
+def test_an_output_sees_the_frames_of_its_span(increasing):
+    convolutions, geometry = increasing
+    spectrogram = np.ones([1, 640, 257, 2], np.float32)
+    before = np.array(convolutions(spectrogram))[0]
+    assert geometry.n_outputs(640) == len(before)
+    middle = len(before) // 2
+    end = middle * geometry.stride_frames + geometry.span_frames
+    for frame, first in [(end - 1, middle), (end, middle + 1)]:
+        other = spectrogram.copy()
+        other[:, frame] = 1e4
+        changed = (np.array(convolutions(other))[0] > before * 1.0001).any((1, 2))
+        assert np.argmax(changed) == first
+
+
+def test_only_the_lead_sees_what_is_before_the_first_frame(increasing):
+    convolutions, geometry = increasing
+    spectrogram = np.random.default_rng(4).uniform(1, 2, [1, 640, 257, 2])
+    whole = np.array(convolutions(spectrogram))[0, 1:]
+    later = np.array(convolutions(spectrogram[:, geometry.stride_frames :]))[0]
+    differs = ~np.isclose(whole, later, rtol=1e-6).all((1, 2))
+    assert differs.sum() == geometry.n_lead
+    assert differs[: geometry.n_lead].all()
+
+
+@pytest.mark.parametrize("feature_norm", [0.23, 40.0])
+def test_a_new_network_answers_with_the_norm_of_faces(feature_norm):
+    config = dataclasses.replace(TINY, width=0.25)
+    model = voice_encoder.build_table_1(config, 700, feature_norm=feature_norm)
+    spectrogram = np.random.default_rng(5).normal(0, 1, [4, 259, 257, 2])
+    # As while it is trained: fc1 gets normalized numbers.
+    result = model(spectrogram.astype(np.float32), training=True)
+    norms = np.linalg.norm(result, axis=1)
+    assert norms.mean() == pytest.approx(feature_norm, rel=0.1)
+
+
 # Options
 
 
