@@ -1,5 +1,6 @@
 """ONNX: the model in one file for onnxruntime and whatever else reads ONNX."""
 
+import functools
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -84,7 +85,7 @@ def convert(function: Callable, inputs: tf.TensorSpec, stored: StoredVariables) 
     named = _named_arrays(stored)
     specs = [tf.TensorSpec(array.shape, array.dtype, name) for name, array in named]
 
-    @tf.function
+    @functools.partial(tf.function, autograph=False)
     def with_arrays(value: tf.Tensor, *tensors: tf.Tensor) -> Any:
         remaining = iter(tensors)
         grouped = [[next(remaining) for _ in arrays] for arrays in stored.arrays]

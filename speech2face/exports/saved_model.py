@@ -102,7 +102,7 @@ class StoredNetwork:
             with self._stored.scope(self._module.arrays):
                 return of_model(self._model, inputs)
 
-        return tf.function(call, [inputs])
+        return tf.function(call, [inputs], autograph=False)
 
     def save(self, path: pathlib.Path, signatures: dict) -> None:
         """Writes functions of this network as the signatures of a SavedModel."""

@@ -325,7 +325,11 @@ def _detector() -> Detector:
     network = dlib_weights.read_detector(path)
     model = mmod.load_mmod(path, network)
     signature = tf.TensorSpec([None, None, None, 3], tf.float32)
-    score = tf.function(lambda x: model(x, training=False), input_signature=[signature])
+    score = tf.function(
+        lambda x: model(x, training=False),
+        input_signature=[signature],
+        autograph=False,
+    )
     # Freeing the graph after interpreter shutdown logs errors.
     atexit.register(_detector.cache_clear)
     return Detector(score, network)

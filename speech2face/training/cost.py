@@ -96,8 +96,8 @@ def kept_bytes(trainer: Trainer, batch: Batch, n_examples: int) -> dict[str, int
         name: tf.TensorSpec([n_examples, *value.shape[1:]], value.dtype)
         for name, value in batch.items()
     }
-    graph = tf.function(gradients).get_concrete_function(specs).graph
-    operations = graph.get_operations()
+    traced = tf.function(gradients, autograph=False).get_concrete_function(specs)
+    operations = traced.graph.get_operations()
     forward = {op.name for op in operations[:n_forward] if op.type not in _NOT_KEPT}
     return {
         tensor.name: tensor.shape.num_elements() * tensor.dtype.size

@@ -7,6 +7,7 @@ decoder draws what only a recognizer takes for a face
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
@@ -175,9 +176,9 @@ def norms_at_average_face(job: DecoderJob, n_batches: int) -> Norms:
         tf.reduce_mean([batch["landmarks"] for batch in batches], axis=(0, 1)),
     )
 
-    @tf.function
+    @functools.partial(tf.function, autograph=False)
     def terms_of(batch: Batch) -> Terms:
-        n = len(batch["texture"])
+        n = tf.shape(batch["texture"])[0]
         ends = Branches(*(tf.repeat(end[tf.newaxis], n, axis=0) for end in average))
         return job.trainer.terms_of(batch, ends)
 
@@ -185,7 +186,9 @@ def norms_at_average_face(job: DecoderJob, n_batches: int) -> Norms:
 
 
 def _norms_of_model(job: DecoderJob, iteration: int, n_batches: int) -> Norms:
-    terms_of = tf.function(lambda batch: job.trainer.losses(batch, training=True))
+    terms_of = tf.function(
+        lambda batch: job.trainer.losses(batch, training=True), autograph=False
+    )
     batches = _next_batches(job, iteration, n_batches)
     return _means([terms_of(batch) for batch in batches])
 

@@ -15,6 +15,7 @@ is no public option for this timeout.
 """
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -163,7 +164,7 @@ def _numbers(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 def _wait_for_all(strategy: tf.distribute.Strategy) -> None:
     # A process that leaves early counts as lost, and TensorFlow stops the others.
-    @tf.function
+    @functools.partial(tf.function, autograph=False)
     def meet() -> tf.Tensor:
         return strategy.reduce("SUM", strategy.run(lambda: tf.constant(1.0)), axis=None)
 

@@ -10,6 +10,7 @@ moves the averages from their values before the step. The mean of the moved aver
 kept (docs/decisions/replicas-and-micro-batches.md).
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -23,6 +24,10 @@ from speech2face.training.precision import dtype_policy
 from speech2face.training.unit_adam import UnitAdam
 
 CALIBRATION_STEP = 1000  # the paper compares the gradients of its terms there (Sec. 3)
+
+# Nothing here branches on tensors or loops over them but by tf.while_loop: AutoGraph
+# would find nothing to convert and take as long as the tracing itself.
+_function = functools.partial(tf.function, autograph=False)
 
 Batch = dict[str, tf.Tensor]  # name -> [batch, ...]
 Terms = dict[str, tf.Tensor]  # term of the loss -> its values
@@ -111,7 +116,9 @@ class Trainer:
         self._statistics = [v for v in model.non_trainable_variables if not _is_seed(v)]
         self._compute: Callable[..., StepResult] = self._replica_gradients
         if loop.xla and loop.strategy != "tpu":  # a TPU compiles everything anyway
-            self._compute = tf.function(self._replica_gradients, jit_compile=True)
+            self._compute = tf.function(
+                self._replica_gradients, jit_compile=True, autograph=False
+            )
 
     @property
     def term_weights(self) -> list[dict[str, float]]:
@@ -134,12 +141,12 @@ class Trainer:
         """Returns the model's outputs."""
         raise NotImplementedError
 
-    @tf.function
+    @_function
     def train_step(self, batch: Batch) -> Terms:
         """Takes one step; returns the mean of each term over the whole batch."""
         return self._step(batch)
 
-    @tf.function
+    @_function
     def train_steps(
         self, batches: tf.data.Iterator, n_steps: tf.Tensor, stop: tf.Tensor
     ) -> tuple[Terms, tf.Tensor]:
@@ -154,25 +161,28 @@ class Trainer:
           The terms of `train_step`, [n_steps] each; how many processes wish to stop,
           each counted once for each of its replicas.
         """
-        rows = tf.TensorArray(tf.float32, n_steps, element_shape=[None])
         names: list[str] = []
-        for index in tf.range(n_steps):
-            terms = self._step(next(batches))
+
+        def take_step(index: tf.Tensor, rows: tf.TensorArray) -> Any:
+            terms = self._step(batches.get_next())
             # A loop over tensors cannot return strings. Its body is traced once,
             # before the lines below it, and leaves them in this list.
             names[:] = terms
-            rows = rows.write(index, tf.stack(list(terms.values())))
+            return index + 1, rows.write(index, tf.stack(list(terms.values())))
+
+        rows = tf.TensorArray(tf.float32, n_steps, element_shape=[None])
+        _, rows = tf.while_loop(lambda index, _: index < n_steps, take_step, (0, rows))
         columns = tf.unstack(rows.stack(), len(names), axis=1)
         wishes = self._strategy.run(tf.identity, (stop,))
         n_stops = self._strategy.reduce("SUM", wishes, axis=None)
         return dict(zip(names, columns)), n_stops
 
-    @tf.function
+    @_function
     def evaluate_step(self, batch: Batch) -> Terms:
         """Returns the terms of each example without learning from them."""
         return self._on_each_replica(lambda b: self.losses(b, training=False), batch)
 
-    @tf.function
+    @_function
     def predict_step(self, batch: Batch) -> Any:
         """Returns the model's outputs for a batch, of which it reads its inputs."""
         return self._on_each_replica(self.predict, batch)
@@ -225,13 +235,20 @@ class Trainer:
         # One after the other: memory may hold the maps of one micro-batch only.
         with tf.control_dependencies(tf.nest.flatten(total)):
             second = tf.constant(1)
-        for index in tf.range(second, self._n_micro_batches):
-            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
+
+        def add_next(index: tf.Tensor, total: StepResult) -> Any:
             result = self._micro_batch_gradients(
                 {name: value[index] for name, value in micro_batches.items()},
                 first_micro_batch + index,
             )
-            total = tf.nest.map_structure(tf.add, total, result)
+            return index + 1, tf.nest.map_structure(tf.add, total, result)
+
+        _, total = tf.while_loop(
+            lambda index, _: index < self._n_micro_batches,
+            add_next,
+            (second, total),
+            parallel_iterations=1,
+        )
         return total
 
     def _micro_batch_gradients(self, batch: Batch, number: tf.Tensor) -> StepResult:

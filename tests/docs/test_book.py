@@ -113,7 +113,8 @@ def test_a_notebook_runs(path, tmp_path):
         if "parameters" in cell.metadata.get("tags", []):  # smaller than as printed
             cell.source += (
                 "\nN_PEOPLE, N_SILENT, EPOCHS = 6, 2, 2"
-                '\nSMALLER = "--texture_channels=8,8,8,8,8"'
+                '\nDECODER_FLAGS = "--texture_channels=8,8,8,8,8"'
+                '\nVOICE_FLAGS = "--width=0.03125"'
             )
     client = nbclient.NotebookClient(
         notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}
