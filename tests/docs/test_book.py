@@ -121,6 +121,7 @@ def test_a_notebook_runs(path, tmp_path):
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(REPOSITORY))
+        patch.delenv("TF_ENABLE_ONEDNN_OPTS")  # training commands choose it
         folder = os.path.dirname(sys.executable)  # noqa: PTH120 `!python` is this one
         patch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
         try:

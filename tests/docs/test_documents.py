@@ -37,7 +37,7 @@ EXAMPLES = REPOSITORY / "speech2face" / "examples"
 # Flags behind those that README prints, so that its commands take seconds. The records
 # of a folder of videos are built by as many worker processes as there are cores.
 SMALLER = {
-    "data_prep.sample_people": ["--n_people=6", "--n_silent_people=8"],
+    "data_prep.sample_people": ["--n_people=6", "--n_silent_people=5"],
     "data_prep.build_decoder_tfrecords": ["--n_workers=1"],
     "data_prep.build_tfrecords --manifest=demo": ["--n_workers=1"],
     "speech2face.train_face_decoder": [
@@ -120,19 +120,25 @@ def installed(tmp_path_factory):
     return environment / "bin" / "python"
 
 
+@pytest.fixture(scope="module")
+def own_people(tmp_path_factory):
+    """A few generated people: what a reader brings."""
+    folder = tmp_path_factory.mktemp("own")
+    sample_dataset.generate(sample_dataset.SampleConfig(3, 1, 1), folder)
+    return folder
+
+
 @pytest.fixture
-def reader(tmp_path, installed):
+def reader(tmp_path, installed, own_people):
     """The folder of somebody who has cloned, installed, and brought some media."""
     shutil.copytree(EXAMPLES, tmp_path / "speech2face" / "examples")
     waveform, rate_hz = soundfile.read(EXAMPLES / "woman_27.ogg")
     soundfile.write(tmp_path / "my_voice.wav", waveform, rate_hz)
-    sample_dataset.generate(sample_dataset.SampleConfig(3, 1, 1), tmp_path / "own")
-    shutil.copytree(tmp_path / "own" / "media", tmp_path / "videos")
-    shutil.copytree(tmp_path / "own" / "media", tmp_path / "recordings")
-    shutil.copytree(tmp_path / "own" / "faces", tmp_path / "photographs")
-    Image.open(next((tmp_path / "own" / "faces").glob("*_0.png"))).save(
-        tmp_path / "photo.jpg"
-    )
+    shutil.copytree(own_people / "media", tmp_path / "videos")
+    shutil.copytree(own_people / "media", tmp_path / "recordings")
+    shutil.copytree(own_people / "faces", tmp_path / "photographs")
+    face = next((own_people / "faces").glob("*_0.png"))
+    Image.open(face).save(tmp_path / "photo.jpg")
     return tmp_path
 
 
@@ -166,7 +172,12 @@ def test_the_readme_from_top_to_bottom(reader, installed):
         [installed, REPOSITORY / "tests" / "helpers" / "fork_server.py"],
         input="\n".join(lines),
         cwd=reader,
-        env={**os.environ, "PYTHONPATH": "", "PYTHONSAFEPATH": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": "",
+            "PYTHONSAFEPATH": "1",
+            "TF_ENABLE_ONEDNN_OPTS": "1",  # as the training commands choose it
+        },
         text=True,
         capture_output=True,
         check=False,

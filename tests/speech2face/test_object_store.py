@@ -123,7 +123,7 @@ def test_a_data_set_is_built(s3, tmp_path):
 
     report = build(f"{BUCKET}/media", f"{BUCKET}/built", n_workers=2)
     assert (report["records"], report["rejected"]) == (4, 1)
-    build(media, tmp_path / "built", n_workers=2)
+    build(media, tmp_path / "built", n_workers=1)
     names = {path.name for path in as_path(f"{BUCKET}/built").iterdir()}
     assert names == {path.name for path in (tmp_path / "built").iterdir()}
     for path in (tmp_path / "built").glob("*.tfrecord"):
