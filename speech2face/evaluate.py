@@ -54,7 +54,7 @@ class EvaluateOptions(Options):
 
 def main(options: EvaluateOptions) -> None:
     """Evaluates, and prints the main numbers."""
-    _check(options)
+    check(options)
     from speech2face.inference import evaluation
     from speech2face.inference.model import Speech2Face
 
@@ -77,8 +77,13 @@ def main(options: EvaluateOptions) -> None:
     )
 
 
-def _check(options: EvaluateOptions) -> None:
-    """Raises an error for what can be known before TensorFlow is imported."""
+def check(options: EvaluateOptions) -> None:
+    """Checks what can be known before TensorFlow is imported.
+
+    Raises:
+      FileNotFoundError: a folder is not what its option expects.
+      UserError: there is no such split, or it is too large.
+    """
     info = dataset_info.read(options.data_dir, kind="voice")
     info.shards(options.split)
     check_model_folder(options.run_dir)

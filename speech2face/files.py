@@ -166,8 +166,8 @@ def check_replaceable(
         if foreign:
             what = f" and not {kind.noun}" if kind else ""
             raise UserError(
-                f"{path} is not empty{what}: this project did not make {foreign}; "
-                "choose another name or move it away",
+                f"{path} is not empty{what}: it has {foreign}; choose another name or "
+                "move it away",
                 reason="foreign_files",
             )
         return

@@ -4,6 +4,7 @@ import io
 import logging as python_logging
 import os
 import sys
+import warnings
 
 from absl import flags, logging
 
@@ -16,12 +17,26 @@ def set_up() -> None:
 
 
 def silence_libraries() -> None:
-    """Silences the log lines of libraries. Call it after the flags are parsed."""
+    """Silences the log lines of libraries, unless the user gave --verbosity.
+
+    Call it as soon as the flags are parsed: then absl sets the flag itself.
+    """
     if flags.FLAGS["verbosity"].using_default_value:
         # absl's handler prints what any library says, whatever level that library has
         # chosen for itself: TensorFlow tells how long it took to write a model.
         logging.get_absl_handler().setLevel(python_logging.WARNING)
         python_logging.getLogger("matplotlib").setLevel(python_logging.ERROR)
+
+
+def ignore_warnings_of_libraries() -> None:
+    """Ignores `FutureWarning`s, also in processes that this one starts.
+
+    They are addressed to users, who cannot change what libraries will drop one day.
+    `python -W default` and PYTHONWARNINGS show them.
+    """
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore", FutureWarning)
+        os.environ["PYTHONWARNINGS"] = "ignore::FutureWarning"
 
 
 def flush() -> OSError | None:

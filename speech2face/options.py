@@ -162,6 +162,8 @@ def _check_path(field: dataclasses.Field, path: str, hint: str = "") -> None:
     found = as_path(path)
     if kind and not found.exists():
         raise FileNotFoundError(f"--{name}={path}: no such file or folder{hint}")
+    if is_output and os.path.islink(path) and not found.exists():  # noqa: PTH114
+        raise UserError(f"--{name}={path} is a link to a folder that does not exist")
     if (kind == "folder" or is_output) and found.exists() and not found.is_dir():
         raise UserError(f"--{name}={path} is a file; expected a folder")
     if kind == "file" and found.is_dir():
@@ -239,6 +241,7 @@ def run_command(main: Callable[..., Any], *config_types: type) -> None:
       config_types: frozen dataclasses; each of their options becomes a flag.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no banner before our output
+    messages.ignore_warnings_of_libraries()
     # The networks are those of these settings, whatever the user's ~/.keras says:
     # docs/decisions/keras-settings.md. Also for the processes that a command starts.
     os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -263,6 +266,7 @@ def _parse(config_types: Sequence[type], argv: list[str]) -> list[Any]:
     """Returns the configs that the command line describes, with their paths checked."""
     try:
         unexpected = flags.FLAGS(list(flag_files.with_flag_files(argv)))[1:]
+        messages.silence_libraries()
         if unexpected:
             raise UserError(f"unexpected argument {unexpected[0]!r}; see --help")
         configs: list[Any] = [read_flags(config_type) for config_type in config_types]
@@ -278,7 +282,6 @@ def _parse(config_types: Sequence[type], argv: list[str]) -> list[Any]:
 
 
 def _run_main(main: Callable[..., Any], configs: Sequence[Any]) -> Any:
-    messages.silence_libraries()
     try:
         if sys.flags.optimize > 1:
             raise UserError("TensorFlow needs docstrings, which python -OO removes")

@@ -8,10 +8,12 @@ Rerun the same command to resume from the newest checkpoint.
 
 import dataclasses
 import os
+import shlex
 
 from speech2face.artifacts.decoder_files import check_decoder_folder
 from speech2face.config import VoiceTrainingConfig
 from speech2face.data import dataset_info
+from speech2face.data.dataset_info import DatasetInfo
 from speech2face.options import Options, option, required, run_command
 
 
@@ -71,8 +73,22 @@ def main(paths: TrainPaths, config: VoiceTrainingConfig) -> int:
     step = voice_job.train_voice_encoder(
         config, paths.data_dir, paths.decoder_dir, paths.run_dir
     )
-    command = f"python -m speech2face.evaluate --run_dir={paths.run_dir}"
-    return end.report(step, command)
+    return end.report(step, _what_next(paths, info))
+
+
+def _what_next(paths: TrainPaths, info: DatasetInfo) -> str:
+    """Returns the command that measures the run, with every flag that it needs."""
+    split = next(name for name in ("test", "val", "train") if info.splits.get(name))
+    words = [
+        "python",
+        "-m",
+        "speech2face.evaluate",
+        f"--data_dir={paths.data_dir}",
+        f"--run_dir={paths.run_dir}",
+        "--output_dir=evaluation",
+        *([] if split == "test" else [f"--split={split}"]),
+    ]
+    return shlex.join(words)
 
 
 if __name__ == "__main__":

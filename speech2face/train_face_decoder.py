@@ -9,6 +9,7 @@ Rerun the same command to resume from the newest checkpoint. At the end, give
 
 import dataclasses
 import os
+import shlex
 
 from speech2face.config import DecoderTrainingConfig
 from speech2face.data import dataset_info
@@ -87,8 +88,12 @@ def main(paths: DecoderPaths, config: DecoderTrainingConfig) -> int:
         paths.vgg_face_weights,
         paths.voice_data_dir,
     )
-    decoder_dir = as_path(paths.run_dir) / "decoder"
-    return end.report(step, f"python -m speech2face.train --decoder_dir={decoder_dir}")
+    decoder_dir = shlex.quote(str(as_path(paths.run_dir) / "decoder"))
+    return end.report(
+        step,
+        f"python -m speech2face.train --decoder_dir={decoder_dir} with the --data_dir "
+        "of the voices and a --run_dir of its own",
+    )
 
 
 if __name__ == "__main__":

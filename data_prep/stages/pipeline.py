@@ -264,6 +264,8 @@ def _runner(
     if not is_watched:
         return FnApiRunner(), options
     command = f"{shlex.quote(sys.executable)} -m {beam_worker.__name__}"
+    if os.name == "posix":  # else Beam's shell reports "Killed" when a job is stopped
+        command = f"exec {command}"
     processes = environments.SubprocessSDKEnvironment.from_command_string(command)
     return FnApiRunner(default_environment=processes), options
 

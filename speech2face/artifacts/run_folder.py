@@ -95,13 +95,19 @@ def is_started(run_dir: PathLike, config: Any, must_match: dict[str, Any]) -> bo
 
 
 def data_dir_of(run_dir: PathLike) -> str:
-    """Returns the data set with which a run was started.
+    """Returns the data set with which a run was last started.
 
     Raises:
-      FileNotFoundError: `run_dir` is not a run folder.
+      FileNotFoundError: `run_dir` is not a run folder, or its data set has moved.
       UserError: its `run.json` is damaged.
     """
-    return _read_run_file(run_dir)["data_dir"]
+    data_dir = _read_run_file(run_dir)["data_dir"]
+    if not (files.as_path(data_dir) / dataset_info.DATASET_FILE).is_file():
+        raise FileNotFoundError(
+            f"{run_dir} was last trained on {data_dir}, where no data set is now; give "
+            "its new place as --data_dir"
+        )
+    return data_dir
 
 
 def must_match_of(run_dir: PathLike) -> dict[str, Any]:

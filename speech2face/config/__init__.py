@@ -30,14 +30,17 @@ from speech2face.config.voice import (
     VoiceEncoderConfig,
     VoiceTrainingConfig,
 )
+from speech2face.paper import FACE_PX
 
 # Of --exaggeration: far outside, the warp has no solution or the picture is gray.
 EXAGGERATION = Bounds(-10, 10)
 ImageSize = Literal["224", "448"]  # of --image_size: docs/decisions/image-size.md
+IMAGE_SIZE = Bounds(FACE_PX, 1024)  # in Python; not in the paper, faces of 16 MB
 IMAGE_SIZE_HELP = "Side of the faces in pixels, 224 (the paper's) or 448."
 
 __all__ = [
     "EXAGGERATION",
+    "IMAGE_SIZE",
     "IMAGE_SIZE_HELP",
     "AudioConfig",
     "AugmentConfig",

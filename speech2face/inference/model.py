@@ -31,7 +31,7 @@ from speech2face import images
 from speech2face.artifacts.decoder_bundle import DecoderBundle
 from speech2face.audio import resampling, spectrogram
 from speech2face.audio.recordings import Recording, Samples
-from speech2face.config import EXAGGERATION, VoiceTrainingConfig
+from speech2face.config import EXAGGERATION, IMAGE_SIZE, VoiceTrainingConfig
 from speech2face.errors import UserError
 from speech2face.files import PathLike, as_path
 from speech2face.inference import bundle, inputs
@@ -93,6 +93,7 @@ class Speech2Face:
           image_size: side of the faces in px, see `load`.
         """
         voice_encoder.check_clip_secs(config.voice_encoder, config.audio.clip_secs)
+        _check_image_size(image_size)
         self._process = os.getpid()
         self._image_size = image_size
         self.encoder = encoder
@@ -121,15 +122,16 @@ class Speech2Face:
 
         Args:
           folder: a bundle or a run folder; by default the compact model that ships.
-          image_size: side of the faces in px; 224 is the paper's. Larger ones are
-            smoother, not more detailed (docs/decisions/image-size.md).
+          image_size: side of the faces in px, 224 (the paper's) to 1024. Larger ones
+            are smoother, not more detailed (docs/decisions/image-size.md).
 
         Raises:
           FileNotFoundError: `folder` is neither.
-          UserError: a file in it is damaged, or Keras has settings for which the
-            networks are not made.
+          UserError: a file in it is damaged, the size is out of this range, or Keras
+            has settings for which the networks are not made.
         """
         check_keras_settings()
+        _check_image_size(image_size)  # before seconds of reading
         networks = bundle.read(as_path(folder or DEFAULT_BUNDLE))
         return cls(*networks, image_size)
 
@@ -169,19 +171,17 @@ class Speech2Face:
             one is used whole.
 
         Raises:
-          UserError: an array is empty, or not [n].
+          UserError: there is no recording, or an array is empty, not [n], of integers,
+            or not finite.
         """
         self._check_process()
         features = [
             self.piecewise_encoder.features([self._tile(each) for each in group])
-            for group in _groups(recordings, _RECORDINGS_AT_ONCE)
+            for group in _groups(inputs.recordings(recordings), _RECORDINGS_AT_ONCE)
         ]
         return np.concatenate(features)
 
-    def _tile(self, recording: np.ndarray | Recording) -> Recording:
-        if isinstance(recording, np.ndarray):
-            waveform = inputs.checked(recording, "a recording", [None])
-            recording = Samples(waveform.astype(np.float32, copy=False))
+    def _tile(self, recording: Recording) -> Recording:
         if recording.n_samples >= self.clip_samples:
             return recording
         # Short, so it fits into memory.
@@ -195,11 +195,11 @@ class Speech2Face:
           waveforms: [b, n] float32 at 16 kHz.
 
         Raises:
-          UserError: they are not [b, n].
+          UserError: they are not [b, n], of integers, or not finite.
         """
         self._check_process()
-        waveforms = inputs.checked(waveforms, "waveforms", [None, None])
-        return self._encode(waveforms.astype(np.float32, copy=False)).numpy()
+        waveforms = inputs.waveforms(waveforms, "waveforms", [None, None])
+        return self._encode(waveforms).numpy()
 
     def faces(self, features: np.ndarray, exaggeration: float = 0.0) -> list[Result]:
         """Decodes features of voices (S2F) or of faces (F2F).
@@ -216,7 +216,7 @@ class Speech2Face:
         """
         self._check_process()
         features = self._checked_features(features)
-        EXAGGERATION.check(f"exaggeration={exaggeration}", exaggeration)
+        _check_exaggeration(exaggeration)
         mean = self.decoder.mean_feature
         # Only the picture is exaggerated: `Result.feature` is the encoder's output.
         shown = mean + (1.0 + exaggeration) * (features - mean)
@@ -246,14 +246,8 @@ class Speech2Face:
     def _checked_features(self, features: np.ndarray) -> np.ndarray:
         """Returns features [b, d] float32, or raises UserError."""
         shape = [None, self.decoder.recognizer.feature_dim]
-        features = inputs.checked(features, "features", shape).astype(
-            np.float32, copy=False
-        )
-        if not np.isfinite(features).all():
-            raise UserError(
-                "features have values that are NaN or infinite", reason="bad_features"
-            )
-        return features
+        features = inputs.checked(features, "features", shape)
+        return inputs.finite_float32(features, "features", "bad_features")
 
     # A path is a sequence of characters to a type checker: the overload of one voice
     # comes first.
@@ -301,9 +295,10 @@ class Speech2Face:
           FileNotFoundError: there is no such file.
           UserError: a voice is silent, shorter than 0.1 s, not finite, neither a
             readable file nor an array; or it has no speech and `trim_silence` is set;
-            or the rate is not from 4 to 768 kHz.
+            or the rate is not from 4 to 768 kHz; or `exaggeration`, see `faces`.
         """
         resampling.check_rate(sample_rate_hz)
+        _check_exaggeration(exaggeration)  # before seconds of work
         if not isinstance(voice, (list, tuple)):
             prepared = inputs.prepare(
                 voice, sample_rate_hz, trim_silence, "the recording"
@@ -330,6 +325,14 @@ def load(folder: PathLike | None = None, image_size: int = FACE_PX) -> Speech2Fa
       UserError: a file in it is damaged.
     """
     return Speech2Face.load(folder, image_size)
+
+
+def _check_image_size(size_px: int) -> None:
+    IMAGE_SIZE.check(f"image_size={size_px!r}", size_px, int)
+
+
+def _check_exaggeration(exaggeration: float) -> None:
+    EXAGGERATION.check(f"exaggeration={exaggeration!r}", exaggeration)
 
 
 def _unpickled(contents: dict[str, bytes], image_size: int) -> Speech2Face:

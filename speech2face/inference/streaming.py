@@ -18,12 +18,15 @@ from speech2face import paper
 from speech2face.audio import channels, resampling, voice_activity
 from speech2face.audio.loudness import Loudness
 from speech2face.errors import UserError
+from speech2face.inference import inputs
 from speech2face.inference.model import Result, Speech2Face
 from speech2face.inference.pieces import Cutter, Piece
 from speech2face.inference.piecewise_encoder import PiecewiseEncoder
 
 # Reasons of a `UserError` while a recording has just begun.
 _MORE_MAY_HELP = ("too_short", "silent", "no_speech")
+# A microphone's noise is above 16-bit samples on a 32-bit scale (-90 dBFS) by then.
+_SCALE_SHOWS_SECS = 1.0
 
 
 class StreamingSpeech2Face:
@@ -50,6 +53,7 @@ class StreamingSpeech2Face:
         self._resampler = resampling.Resampler(sample_rate_hz)
         self._trimmer = voice_activity.Trimmer() if trim_silence else None
         self._received = Loudness()  # before trimming
+        self._wide_peak, self._dtype = 0, np.dtype(np.float32)
         self._mean = _RunningMean(model.piecewise_encoder)
         # Only a recording that is shorter than a training clip is read again, to be
         # tiled.
@@ -79,6 +83,7 @@ class StreamingSpeech2Face:
             raise UserError(
                 "the block has samples that are NaN or infinite", reason="nan_samples"
             )
+        self._look_at_scale(np.asarray(block))
         self._add(self._resampler.push(self._mixer.push(samples)))
 
     def result(self, exaggeration: float = 0.0) -> Result | None:
@@ -93,7 +98,7 @@ class StreamingSpeech2Face:
 
         Raises:
           UserError: more sound will not help, such as for samples that are not in
-            [-1, 1].
+            [-1, 1], or a second of 16-bit samples in a wider type.
         """
         try:
             self._check()
@@ -118,6 +123,11 @@ class StreamingSpeech2Face:
         self._check()
         return self._model.faces(self._feature(), exaggeration)[0]
 
+    def _look_at_scale(self, block: np.ndarray) -> None:
+        if peak := inputs.peak_of_wide(block):
+            self._wide_peak = max(self._wide_peak, peak)
+            self._dtype = block.dtype
+
     def _add(self, samples: np.ndarray) -> None:
         self._received.add(samples)
         kept = self._trimmer.push(samples) if self._trimmer else samples
@@ -125,7 +135,16 @@ class StreamingSpeech2Face:
         self._mean.add(kept)
 
     def _check(self) -> None:
-        self._received.check("the recording")
+        try:
+            self._received.check("the recording")
+        except UserError as error:
+            shows = self._finished or self._received.n_samples >= round(
+                _SCALE_SHOWS_SECS * paper.SAMPLE_RATE_HZ
+            )
+            is_16_bit = 0 < self._wide_peak <= inputs.PEAK_OF_16_BITS
+            if error.reason == "silent" and shows and is_16_bit:
+                raise inputs.not_scaled(self._dtype, "the recording") from None
+            raise
         if self._trimmer:
             voice_activity.check(self._kept.n_samples, "the recording")
 

@@ -7,7 +7,6 @@ part of the training and then become worse. docs/decisions/best-validation.md
 import dataclasses
 
 import numpy as np
-from absl import logging
 
 from speech2face import files
 from speech2face.artifacts import npz_weights
@@ -61,8 +60,9 @@ class BestWeights:
         if best is None:  # a run that was at its end before it knew this option
             return
         npz_weights.load(self._weights, self._trainer.model.variables)
-        logging.info(
-            "keeping iteration %d, of picture error %.4f", best.step, best.picture
+        print(
+            f"keeping iteration {best.step:,}, of picture error {best.picture:.4f}",
+            flush=True,
         )
 
     def _read(self) -> BestResult | None:

@@ -3,7 +3,6 @@
 import signal
 from typing import Any
 
-from speech2face.artifacts import checkpoints
 from speech2face.config import LoopConfig
 from speech2face.data import dataset_info, input_pipeline
 from speech2face.files import PathLike
@@ -17,7 +16,7 @@ class Ending:
     """Reports the end of a command that trains: finished, stopped, or done before."""
 
     def __init__(self, run_dir: PathLike, data_dir: PathLike, loop: LoopConfig):
-        """Reads how far the run has come before the command trains.
+        """Reads the log of the run before the command trains.
 
         Args:
           run_dir: run folder; it need not exist.
@@ -27,7 +26,7 @@ class Ending:
         self._run_dir = run_dir
         info = dataset_info.read(data_dir, check_sizes=False)  # they were checked
         self._n_steps = input_pipeline.n_iterations(info, loop)
-        self._first_step = checkpoints.newest_step(run_dir)
+        self._log = summaries.read_log(run_dir)
 
     def report(self, step: int, next_command: str) -> int:
         """Prints one line on what has been reached; returns the exit status.
@@ -42,7 +41,8 @@ class Ending:
                 f"the same command to resume{self._figures()}"
             )
             return STOPPED
-        is_old = self._first_step >= self._n_steps
+        # Not by the newest checkpoint's number: it may be damaged.
+        is_old = summaries.read_log(self._run_dir) == self._log
         state = "was finished already" if is_old else "is finished"
         print(
             f"{self._run_dir} {state} at iteration {step:,}{self._figures()}. "

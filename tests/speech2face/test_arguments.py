@@ -60,6 +60,10 @@ MISTAKES = [
         "retrieve --gallery=empty --face=gone.jpg --output_dir=out",
         "--face=gone.jpg: no such file or folder",
     ),
+    (
+        "reconstruct --audio=a.wav --output_dir=link",
+        "--output_dir=link is a link to a folder that does not exist",
+    ),
 ]
 
 
@@ -69,6 +73,7 @@ def test_a_wrong_argument_is_one_line_without_tensorflow(command, message, tmp_p
     (tmp_path / "empty").mkdir()
     (tmp_path / "text").mkdir()
     (tmp_path / "text/config.json").write_text("hello")
+    (tmp_path / "link").symlink_to("nowhere")
     name, *arguments = command.split()
     result = subprocess.run(
         [sys.executable, "-c", SCRIPT, f"speech2face.{name}", *arguments],

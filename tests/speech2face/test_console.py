@@ -11,16 +11,21 @@ from tests.helpers.commands import commands
 from tests.helpers.paths import REPOSITORY
 
 
-def scripts_of_setup():
-    """The names that setup.py gives a script."""
+def of_setup(name):
+    """The value that setup.py gives a name first."""
     for node in ast.parse((REPOSITORY / "setup.py").read_text()).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "COMMANDS":
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
             return eval(ast.unparse(node.value))
-    raise AssertionError("setup.py has no COMMANDS")
+    raise AssertionError(f"setup.py has no {name}")
 
 
 def test_setup_py_has_a_script_for_every_entry_point():
-    assert sorted(scripts_of_setup()) == sorted(console.COMMANDS)
+    assert sorted(of_setup("COMMANDS")) == sorted(console.COMMANDS)
+
+
+def test_the_readme_names_every_extra():
+    text = (REPOSITORY / "README.md").read_text()
+    assert [name for name in of_setup("EXTRAS") if f"`{name}`" not in text] == []
 
 
 def test_every_command_has_a_script():

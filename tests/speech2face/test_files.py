@@ -46,7 +46,7 @@ def test_a_folder_with_a_file_of_the_user_stays(tmp_path, name):
     write_house(tmp_path / "house", "old")
     (tmp_path / "house" / name).write_text("mine")
     before = snapshot(tmp_path)
-    with pytest.raises(UserError, match="this project did not make") as error:
+    with pytest.raises(UserError, match="is not empty and not a") as error:
         write_house(tmp_path / "house")
     assert str(tmp_path / "house" / name) in str(error.value)
     assert error.value.reason == "foreign_files"

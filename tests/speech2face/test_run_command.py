@@ -17,8 +17,12 @@ from tests.helpers.paths import REPOSITORY
 
 COMMAND = '''
 import dataclasses
+import logging
+import subprocess
+import sys
 from typing import Literal, Tuple
 
+import absl.logging
 import numpy as np
 from speech2face.errors import UserError
 from speech2face.options import Options, option, required, run_command
@@ -41,6 +45,14 @@ def main(options: CommandOptions) -> None:
         raise UserError("a.wav is\\nsilent", reason="silent")
     if options.outcome == "missing":
         open("/no/such/file")
+    if options.outcome == "log":
+        for library in (absl.logging, logging):
+            library.info("saved in 12 ms")
+            library.warning("no disk")
+    if options.outcome == "warning":
+        warning = "import warnings; warnings.warn('upgrade Python', FutureWarning)"
+        exec(warning)
+        subprocess.run([sys.executable, "-c", warning], check=True)
     if options.outcome == "bug":
         np.zeros(3) + np.zeros(4)  # a ValueError, but not a user's
     print("done")
@@ -115,6 +127,20 @@ def test_a_command_that_works(tmp_path):
 def test_what_a_user_can_get_wrong_is_one_line(tmp_path, arguments, message):
     result = start(tmp_path, *arguments)
     assert (result.returncode, result.stderr) == (1, message)
+
+
+def test_information_of_libraries_is_shown_on_demand(tmp_path):
+    quiet = start(tmp_path, "--outcome=log").stderr.splitlines()
+    assert quiet == ["warning: no disk"] * 2
+    all_lines = start(tmp_path, "--outcome=log", "--verbosity=0").stderr.splitlines()
+    assert all_lines == ["saved in 12 ms", "warning: no disk"] * 2
+
+
+def test_what_libraries_will_drop_is_not_the_users_to_read(tmp_path):
+    assert start(tmp_path, "--outcome=warning").stderr == ""
+    command = [write_command(tmp_path), "--output_dir=out", "--outcome=warning"]
+    shown = run(sys.executable, "-W", "default", *command)
+    assert shown.stderr.count("upgrade Python") == 2
 
 
 def test_a_missing_option_is_named(tmp_path):

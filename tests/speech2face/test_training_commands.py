@@ -24,6 +24,15 @@ def voices(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory):
+    """A run whose data set is elsewhere now."""
+    folder = tmp_path_factory.mktemp("commands") / "run"
+    folder.mkdir()
+    (folder / "run.json").write_text('{"data_dir": "/moved", "must_match": {}}')
+    return folder
+
+
 @pytest.mark.parametrize(
     "command, arguments, message",
     [
@@ -52,12 +61,18 @@ def voices(tmp_path_factory):
             ["--run_dir={folder}"],
             "is not a run folder",
         ),
+        (
+            "speech2face.calibrate_loss",
+            ["--run_dir={moved}"],
+            "was last trained on /moved, where no data set is now; give its new place",
+        ),
     ],
 )
 def test_a_wrong_folder_is_reported_at_once(
-    command, arguments, message, voices, tmp_path
+    command, arguments, message, voices, moved, tmp_path
 ):
-    arguments = [one.format(folder=tmp_path, voices=voices) for one in arguments]
+    places = {"folder": tmp_path, "voices": voices, "moved": moved}
+    arguments = [one.format(**places) for one in arguments]
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, command, *arguments],
         check=False,

@@ -90,6 +90,8 @@ def test_moved_data_are_the_same_and_the_new_place_is_kept(data_dir, tmp_path):
     moved = tmp_path / "elsewhere" / "voices"
     moved.parent.mkdir()
     data_dir.rename(moved)
+    with pytest.raises(FileNotFoundError, match="where no data set is now; give"):
+        run_folder.data_dir_of(tmp_path / "run")
     prepare(tmp_path / "run", moved)
     assert run_folder.data_dir_of(tmp_path / "run") == str(moved)
 

@@ -447,7 +447,8 @@ def test_a_bundle_replaces_a_bundle_and_nothing_else(model, tmp_path):
     (tmp_path / "photographs").mkdir()
     (tmp_path / "photographs" / "config.json").write_text("mine")
     for name in ("bundle", "thesis.txt", "photographs"):
-        with pytest.raises(ValueError, match="this project did not make"):
+        with pytest.raises(UserError) as error:
             model.save(tmp_path / name)
+        assert error.value.reason == "foreign_files"
     for name in ("bundle/notes.txt", "thesis.txt", "photographs/config.json"):
         assert (tmp_path / name).read_text() == "mine"

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from speech2face import locks
+from speech2face import evaluate, locks
 from speech2face import train as train_command
 from speech2face.artifacts import checkpoints, decoder_bundle, run_folder
 from speech2face.config import (
@@ -27,6 +28,7 @@ from speech2face.config import (
 from speech2face.data import dataset_info, input_pipeline, records
 from speech2face.training import decoder_job, ending, summaries, voice_job
 from speech2face.training.voice import Eq1, VoiceTrainer
+from tests.helpers.commands import parse
 from tests.helpers.records import DIM, face_example, write_voice_dataset
 from tests.helpers.slow import takes_seconds
 from tests.helpers.tiny_models import (
@@ -111,6 +113,10 @@ def test_sigterm_saves_and_the_next_start_finishes(
     assert train_command.main(paths, config) == 0
     printed = capsys.readouterr().out
     assert f"{run_dir} is finished at iteration 13; train: " in printed
+    following = printed.partition("Next: ")[2].partition(", or raise --epochs")[0]
+    module, *flags = shlex.split(following.removeprefix("python -m "))
+    assert module == evaluate.__name__
+    evaluate.check(parse(evaluate.EvaluateOptions, *flags))  # nothing is missing
     assert_bit_identical(run_dir, whole_run)
 
 
