@@ -7,6 +7,7 @@ is measured anew. The cache holds features and face boxes, never sound or pictur
 """
 
 import pathlib
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +17,7 @@ from speech2face.errors import UserError
 from speech2face.files import PathLike
 from speech2face.npz_files import read_npz
 
+_ENTRY = re.compile(r"(?P<folder>[0-9a-f]{2})[0-9a-f]{62}\.npz")
 Values = dict[str, np.ndarray]
 
 
@@ -52,6 +54,12 @@ class FeatureCache:
             with temporary.open("wb") as file:
                 np.savez(file, **values)
         return values
+
+
+def is_entry(path: pathlib.Path) -> bool:
+    """Returns whether a path is that of a file of a cache, by its names."""
+    name = _ENTRY.fullmatch(path.name)
+    return name is not None and path.parent.name == name["folder"]
 
 
 def _load(entry: pathlib.Path) -> Values | None:

@@ -23,7 +23,7 @@ from speech2face.faces import detection
 from speech2face.faces.detection import Box
 from speech2face.files import PathLike
 from speech2face.images import LABEL, contact_sheet, is_made_by_model, read_image
-from speech2face.inference.feature_cache import FeatureCache, Values
+from speech2face.inference.feature_cache import FeatureCache, Values, is_entry
 from speech2face.inference.model import Speech2Face
 from speech2face.inference.reconstruction import write_labeled
 from speech2face.json_codec import to_json
@@ -257,7 +257,7 @@ def _read_gallery(
     gallery = _files_in(folder, exclude)
     # disable=None: no progress bar where standard error is not a terminal.
     for path in tqdm.tqdm(gallery, source.noun + "s", unit="file", disable=None):
-        if files.is_made_here(path):
+        if files.is_made_here(path) or is_entry(path):
             skipped[path] = "this project wrote it"
             continue
         try:

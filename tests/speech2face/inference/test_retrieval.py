@@ -264,6 +264,8 @@ def test_a_gallery_that_holds_the_output(people, cache_dir, tmp_path, monkeypatc
         rankings.append([row["file"] for row in results["ranking"]])
         skipped = {row["file"]: row["reason"] for row in results["skipped"]}
         assert "a model made it" in skipped["copied.png"]
+        cached = {why for name, why in skipped.items() if name.endswith(".npz")}
+        assert cached == ({"this project wrote it"} if rankings[1:] else set())
     assert rankings[0] and rankings == [rankings[0]] * 3
     photographs = {path.name for path in (people / "faces").iterdir()}
     assert set(rankings[0]) <= photographs
