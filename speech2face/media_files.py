@@ -111,18 +111,19 @@ def _some(names: Sequence[str]) -> str:
     return ("such as " if len(names) > 3 else "") + ", ".join(printable)
 
 
-def scan(folder: PathLike, extra_suffixes: tuple[str, ...] = ()) -> Found:
+def scan(folder: PathLike, extra: tuple[str, ...] = ()) -> Found:
     """Finds all media below a folder, and in the archives below it.
 
     Args:
       folder: where to look.
-      extra_suffixes: of files to keep besides media, such as ".json".
+      extra: files to keep besides media: endings such as ".json", and whole names.
 
     Raises:
       UserError: an archive is damaged.
     """
     root = absolute(folder)
-    kept = (*VIDEO_SUFFIXES, *SOUND_SUFFIXES, *IMAGE_SUFFIXES, *extra_suffixes)
+    endings = tuple(one for one in extra if one.startswith("."))
+    kept = (*VIDEO_SUFFIXES, *SOUND_SUFFIXES, *IMAGE_SUFFIXES, *endings)
     found = Found(root, [], collections.Counter(), [])
     for path in walk(root):
         name = as_path(path).relative_to(root).as_posix()
@@ -131,7 +132,7 @@ def scan(folder: PathLike, extra_suffixes: tuple[str, ...] = ()) -> Found:
         else:
             files = iter([MediaFile(path, name)])
         for file in files:
-            if file.is_a(kept):
+            if file.is_a(kept) or pathlib.PurePosixPath(file.name).name in extra:
                 found.files.append(file)
             elif file.is_a(archives.COMPRESSED_SUFFIXES):
                 found.compressed.append(file.name)

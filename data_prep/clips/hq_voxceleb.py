@@ -1,13 +1,13 @@
 """Reads HQ-VoxCeleb (SF2F): aligned, masked faces of VoxCeleb's people.
 
-    vox1/vox1_meta.csv       vox2/full_vox2_meta.csv     names <-> ids
     vox1/masked_faces/<name>/*.jpg                       aligned, on a plain background
     vox1/origin_faces/<name>/*.jpg                       with background, if any
+    vox1_meta.csv            full_vox2_meta.csv          names <-> ids
     split.json               {"vox1": {"train": [<name>, ...], "val": ..., "test": ...}}
 
-The sound is VoxCeleb's own, anywhere below the same folder. Without split.json, the
-splits follow the rule of SF2F's script: of ten people in the order of the metadata, the
-ninth is in the test split and the tenth in the validation split.
+The lists, and VoxCeleb's own sound, lie anywhere below the same folder. Without
+split.json, the splits follow the rule of SF2F's script: of ten people in the order of
+the metadata, the ninth is in the test split and the tenth in the validation split.
 """
 
 import dataclasses
@@ -17,29 +17,39 @@ from data_prep.clips import voxceleb
 from data_prep.clips.manifest import SPLITS, Clip
 from data_prep.clips.voxceleb import People
 from speech2face.errors import UserError
-from speech2face.files import as_path
 from speech2face.json_codec import read_json
 from speech2face.media_files import IMAGE_SUFFIXES, Found
 
-_METADATA = ("vox1_meta.csv", "full_vox2_meta.csv", "vox2_meta.csv")
+# Of two lists of the same people the last counts: only the full one has names.
+_METADATA = ("vox1_meta.csv", "vox2_meta.csv", "full_vox2_meta.csv")
+_SPLITS = "split.json"
+LISTS = (*_METADATA, _SPLITS)
 _MASKED, _ORIGINAL = "masked_faces", "origin_faces"
 
 
-def metadata_files(media_dir: str) -> list[pathlib.Path]:
-    """Returns the metadata of both sets, where HQ-VoxCeleb has them."""
-    root = as_path(media_dir)
-    places = (root, root / "vox1", root / "vox2")
-    return [path for p in places for n in _METADATA if (path := p / n).is_file()]
+def metadata_files(found: Found) -> list[str]:
+    """Returns the metadata of both sets, wherever in the folder they lie.
+
+    Args:
+      found: the media of the folder, and `LISTS`.
+    """
+    return [path for name in _METADATA for path in _lists(found, name)]
+
+
+def _lists(found: Found, name: str) -> list[str]:
+    """Returns the paths of the files of a name."""
+    files = [file for file in found.files if not file.archive]
+    return [f.path for f in files if pathlib.PurePosixPath(f.name).name == name]
 
 
 def read_clips(found: Found, people: People) -> list[Clip]:
     """Returns a clip for each utterance of a person with a face.
 
     Args:
-      found: the media of the folder.
+      found: the media of the folder, and `LISTS`.
       people: of the metadata of both sets.
     """
-    splits = read_splits(found.root, people)
+    splits = read_splits(found, people)
     clips = []
     # Recognizers learn from photographs: masked faces only where there are no others.
     names = {file.name for file in found.files}
@@ -56,10 +66,10 @@ def read_faces(found: Found, people: People) -> list[Clip]:
     """Returns a clip for each masked face, which is the normalized face, too.
 
     Args:
-      found: the media of the folder.
+      found: the media of the folder, and `LISTS`.
       people: of the metadata of both sets.
     """
-    ids, splits = voxceleb.ids_of(people), read_splits(found.root, people)
+    ids, splits = voxceleb.ids_of(people), read_splits(found, people)
     images = {file.name: file for file in found.files if file.is_a(IMAGE_SUFFIXES)}
     clips = []
     for name, file in images.items():
@@ -86,14 +96,20 @@ def _original(name: str) -> str:
     return name.replace(f"{_MASKED}/", f"{_ORIGINAL}/")
 
 
-def read_splits(media_dir: str, people: People) -> dict[str, str]:
+def read_splits(found: Found, people: People) -> dict[str, str]:
     """Returns idNNNNN -> split: of split.json, or by SF2F's rule.
 
+    Args:
+      found: the media of the folder, and `LISTS`.
+      people: of the metadata of both sets.
+
     Raises:
-      UserError: split.json is damaged.
+      UserError: split.json is damaged, or there are several.
     """
-    path = as_path(media_dir) / "split.json"
-    if not path.is_file():
+    paths = _lists(found, _SPLITS)
+    if len(paths) > 1:
+        raise UserError(f"{found.root} has several split.json: {', '.join(paths)}")
+    if not paths:
         rule = ("train",) * 8 + ("test", "val")
         by_set: dict[str, int] = {}
         splits = {}
@@ -102,6 +118,7 @@ def read_splits(media_dir: str, people: People) -> dict[str, str]:
             index = by_set[which] = by_set.get(which, -1) + 1
             splits[person] = rule[index % 10]
         return splits
+    (path,) = paths
     listed = read_json(path, dict[str, dict[str, list[str]]])
     ids = voxceleb.ids_of(people)
     unknown = {split for each in listed.values() for split in each} - set(SPLITS)

@@ -80,16 +80,20 @@ def read_clips(job: JobOptions, layout: LayoutOptions) -> list[Clip]:
     _check(job, layout)
     if layout.layout == "manifest":
         return manifest.read_manifest(job.manifest, job.media_dir, sizes=_sizes(job))
-    is_webdataset = layout.layout == "webdataset"
-    found = media_files.scan(job.media_dir, (".json",) if is_webdataset else ())
+    extra = {
+        "webdataset": (".json",),
+        "folder": media_folder.METADATA,
+        "hqvoxceleb": hq_voxceleb.LISTS,
+    }
+    found = media_files.scan(job.media_dir, extra.get(layout.layout, ()))
     if layout.layout == "avspeech":
         clips = _avspeech(job.manifest, layout.test_list, found)
     elif layout.layout == "voxceleb":
         metadata = [layout.metadata] if layout.metadata else []
         clips = voxceleb.read_clips(found, voxceleb.read_metadata(metadata))
     elif layout.layout == "hqvoxceleb":
-        clips = hq_voxceleb.read_clips(found, _people(job.media_dir, layout.metadata))
-    elif is_webdataset:
+        clips = hq_voxceleb.read_clips(found, _people(found, layout.metadata))
+    elif layout.layout == "webdataset":
         clips = media_folder.read_webdataset(found)
     else:
         clips = media_folder.read_clips(found)
@@ -111,8 +115,8 @@ def read_faces(job: JobOptions, layout: FaceLayoutOptions) -> list[Clip]:
     if job.manifest:
         raise UserError(f"--manifest has no meaning with --layout={layout.layout}")
     _require_folder(job.media_dir, layout.layout)
-    found = media_files.scan(job.media_dir)
-    clips = hq_voxceleb.read_faces(found, _people(job.media_dir, ""))
+    found = media_files.scan(job.media_dir, hq_voxceleb.LISTS)
+    clips = hq_voxceleb.read_faces(found, _people(found, ""))
     return _finish(clips, found, job, layout.layout)
 
 
@@ -120,12 +124,12 @@ def _sizes(job: JobOptions) -> SplitSizes:
     return SplitSizes(n_val=job.n_val, n_test=job.n_test)
 
 
-def _people(media_dir: str, metadata: str) -> People:
-    files = hq_voxceleb.metadata_files(media_dir)
+def _people(found: Found, metadata: str) -> People:
+    files = hq_voxceleb.metadata_files(found)
     if not files and not metadata:
         raise UserError(
             f"--layout=hqvoxceleb needs vox1_meta.csv or full_vox2_meta.csv in "
-            f"{media_dir}, or --metadata: they pair names with ids"
+            f"{found.root}, or --metadata: they pair names with ids"
         )
     return voxceleb.read_metadata([*files, *([metadata] if metadata else [])])
 

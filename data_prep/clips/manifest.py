@@ -32,7 +32,7 @@ from typing import Any
 
 from speech2face import media_files
 from speech2face.errors import UserError
-from speech2face.files import PathLike, as_path
+from speech2face.files import PathLike, as_path, is_in_bucket
 
 SPLITS = ("train", "val", "test")
 KNOWN_COLUMNS = (
@@ -271,6 +271,8 @@ def clip_of(
 
     def path_in(column: str) -> str:
         path = row.get(column, "")
+        if is_in_bucket(path):
+            return path
         return os.path.join(media_dir, path) if path else ""  # noqa: PTH118 - a string
 
     def number_in(column: str) -> float | None:

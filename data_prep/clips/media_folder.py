@@ -2,8 +2,9 @@
 
 anna/1.mp4                a sub-folder is a speaker, a file outside one is one, too
 anna/2.wav, anna/2.jpg    sound, and a picture of the same name
-metadata.csv, .jsonl      of an audio folder or a video folder: the column file_name,
-                          and any column of a manifest; the others are labels
+metadata.csv, .jsonl      of an audio folder or a video folder, or of a folder in it:
+                          the column file_name, relative to the same folder, and any
+                          column of a manifest; the others are labels
 train/, validation/       the splits of such folders
 shard-000.tar             WebDataset: <key>.wav <key>.jpg <key>.json; the speaker is
                           speaker_id, speaker, ... of the JSON
@@ -11,6 +12,7 @@ shard-000.tar             WebDataset: <key>.wav <key>.jpg <key>.json; the speake
 
 import csv
 import dataclasses
+import io
 import json
 import pathlib
 from collections.abc import Sequence
@@ -30,7 +32,8 @@ from speech2face.media_files import (
     read_text,
 )
 
-_METADATA = ("metadata.csv", "metadata.jsonl")
+METADATA = ("metadata.jsonl", "metadata.csv")  # of two in a folder, the last is read
+_MAX_METADATA_BYTES = 1 << 30
 _SPEAKERS = ("speaker_id", "speaker", "spk", "client_id", "identity", "person")
 _SPLITS = {"validation": "val", "valid": "val", "dev": "val", "training": "train"}
 _MAX_JSON_BYTES = 1 << 20  # of a sample: a few fields
@@ -77,10 +80,14 @@ def read_clips(found: Found) -> list[Clip]:
     Raises:
       UserError: the metadata are damaged.
     """
-    for name in _METADATA:
-        path = pathlib.Path(found.root) / name
-        if path.is_file():
-            return _listed_clips(found, path)
+    tables: dict[str, MediaFile] = {}
+    for name in METADATA:
+        for file in found.files:
+            path = pathlib.PurePosixPath(file.name)
+            if path.name == name:
+                tables[path.parent.as_posix()] = file
+    if tables:
+        return _listed_clips(found, tables)
     samples: dict[str, _Sample] = {}
     for file in found.files:
         stem = pathlib.PurePosixPath(file.name).with_suffix("").as_posix()
@@ -106,43 +113,56 @@ def _folder_clip(name: str, path: str, face: str) -> Clip:
     return Clip(clip_id=name, speaker_id=speaker, media=path, face=face)
 
 
-def _listed_clips(found: Found, path: pathlib.Path) -> list[Clip]:
-    """Returns the clips of the metadata of an audio folder or a video folder."""
+def _listed_clips(found: Found, tables: dict[str, MediaFile]) -> list[Clip]:
+    """Returns the clips of the metadata of an audio folder or a video folder.
+
+    Args:
+      found: the media of the folder.
+      tables: the metadata, by the folder that their names are relative to.
+    """
     files = {file.name: file.path for file in found.files}
     clips, n_missing = [], 0
-    for number, row in enumerate(_rows(path), 1):
-        where = f"{path}, row {number}"
-        name = row.pop("file_name", "")
-        if not name:
-            raise UserError(f"{where}: file_name is empty")
-        if name not in files:
-            n_missing += 1
-            continue
-        cells = {**_cells(row, name), "clip_id": name, "media": files[name]}
-        if cells.get("face"):
-            cells["face"] = files.get(cells["face"], "")
-        clip = clip_of(cells, where, found.root, ("clip_id", "media"))
-        if clip.face or has_suffix(clip.media, VIDEO_SUFFIXES):
-            clips.append(clip)
+    for folder, table in tables.items():
+
+        def below(name: str, folder: str = folder) -> str:
+            return pathlib.PurePosixPath(folder, name).as_posix() if name else ""
+
+        for number, row in enumerate(_rows(table), 1):
+            where = f"{table.path}, row {number}"
+            name = below(row.pop("file_name", ""))
+            if not name:
+                raise UserError(f"{where}: file_name is empty")
+            if name not in files:
+                n_missing += 1
+                continue
+            cells = {**_cells(row, name), "clip_id": name, "media": files[name]}
+            cells["face"] = files.get(below(cells["face"]), "")
+            clip = clip_of(cells, where, found.root, ("clip_id", "media"))
+            if clip.face or has_suffix(clip.media, VIDEO_SUFFIXES):
+                clips.append(clip)
     if n_missing:
-        print(f"rows of {path.name} without a file: {n_missing:,}")
+        print(f"rows of the metadata without a file: {n_missing:,}")
     return clips
 
 
-def _rows(path: pathlib.Path) -> list[dict[str, str]]:
+def _rows(table: MediaFile) -> list[dict[str, str]]:
     """Returns the rows of the metadata: cells as text."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            if path.suffix == ".csv":
-                rows: Sequence[Any] = list(csv.DictReader(file, strict=True))
-            else:
-                rows = [parse_json(line, str(path)) for line in file if line.strip()]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is not readable: {error}") from None
+        text = read_text(table, _MAX_METADATA_BYTES)
+        if has_suffix(table.name, (".csv",)):
+            reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+            # Spreadsheets leave rows without a cell.
+            rows: Sequence[Any] = [row for row in reader if any(row.values())]
+        else:
+            lines = text.split("\n")
+            rows = [parse_json(line, table.path) for line in lines if line.strip()]
+    except (OSError, csv.Error) as error:
+        raise UserError(f"{table.path} is not readable: {error}") from None
     for row in rows:
         if not isinstance(row, dict) or "file_name" not in row or None in row:
             raise UserError(
-                f"{path} needs the column file_name, and rows as long as its header"
+                f"{table.path} needs the column file_name, and rows as long as its "
+                "header"
             )
     return [_as_text(row) for row in rows]
 

@@ -221,3 +221,11 @@ def test_the_recognizer_of_the_guide(tmp_path):
     np.testing.assert_allclose(
         tf.reduce_sum(tape.gradient(red, image)), 1 / 127.5, 1e-4
     )
+
+
+@pytest.mark.parametrize("page", ["avspeech_copies", "hq_voxceleb", "voxceleb"])
+def test_the_page_of_a_data_set_says_what_one_asks_first(page):
+    text = (REPOSITORY / "docs" / "data" / f"{page}.md").read_text()
+    for word in ("Where", "License", "Size", "What comes out"):
+        assert f"**{word}.**" in text
+    assert list(commands(f"docs/data/{page}.md"))

@@ -7,6 +7,7 @@ forks of the process are killed before one may finish: at a random moment of the
 shortly after a checkpoint of theirs has begun.
 """
 
+import dataclasses
 import os
 import pathlib
 import random
@@ -37,6 +38,7 @@ LOOP = LoopConfig(
     validate_every=0,
     shuffle_buffer=8,
 )
+N_WORKERS = 2  # of the strategy multi_worker, each with a reader
 PAUSE_SECS = 0.02  # per call, so that there is time to be killed
 
 
@@ -96,7 +98,8 @@ def slow_train(data_dir, run_dir, strategy):
         time.sleep(PAUSE_SECS),
         steps(*arguments),
     )[1]
-    loop = LoopConfig(**{**vars(LOOP), "strategy": strategy})
+    n_readers = N_WORKERS if strategy == "multi_worker" else 1
+    loop = dataclasses.replace(LOOP, strategy=strategy, n_readers=n_readers)
     try:
         train(data_dir, run_dir, loop)
     except (ValueError, OSError) as error:

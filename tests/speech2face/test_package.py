@@ -1,7 +1,9 @@
 """The package as a user imports it: names, version, and types."""
 
 import importlib.metadata
+import json
 import re
+import runpy
 import subprocess
 import sys
 
@@ -105,3 +107,21 @@ def type_check(folder):
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, check=False
     )
+
+
+def test_a_python_that_it_is_not_for_is_named_at_once(monkeypatch):
+    """Else pip resolves, or even compiles, for minutes before it looks at that."""
+    (row,) = re.findall(
+        r"python: (\[.*\])", (REPOSITORY / ".github/workflows/ci.yml").read_text()
+    )
+    tried = [tuple(map(int, name.split("."))) for name in json.loads(row)]
+    first, last = tried[0], tried[-1]
+    assert (
+        "Python {}.{} to {}.{}\n".format(*first, *last)
+        in (REPOSITORY / "README.md").read_text()
+    )
+    for wrong in ((3, first[1] - 1), (3, last[1] + 1)):
+        monkeypatch.setattr(sys, "version_info", (*wrong, 0))
+        said = "speech2face needs Python {}.{} to {}.{}, and this is {}.{};"
+        with pytest.raises(SystemExit, match=said.format(*first, *last, *wrong)):
+            runpy.run_path(str(REPOSITORY / "setup.py"))

@@ -1,6 +1,5 @@
 """Data sets as they are handed out: fakes of the real folders and archives."""
 
-import io
 import json
 
 import numpy as np
@@ -246,73 +245,34 @@ def test_hq_voxceleb_splits_by_the_rule_of_its_script(tmp_path):
     assert (tested, validated) == ({8, 18}, {9, 19})
 
 
-# Audio and video folders, WebDataset
+def test_hq_voxceleb_in_its_archive(tmp_path):
+    """The faces as handed out, with VoxCeleb's lists beside the archive."""
+    faces = {
+        f"HQ-VoxCeleb/{name}.jpg": png(level)
+        for name, level in (
+            ("vox1/origin_faces/Ann_Example/1", 60),
+            ("vox1/masked_faces/Ann_Example/1", 70),
+            ("vox2/masked_faces/Dee_Example/4", 80),
+        )
+    }
+    write_zip(tmp_path / "HQ-VoxCeleb.zip", faces)
+    (tmp_path / "vox1_meta.csv").write_text(VOX1_META)
+    (tmp_path / "full_vox2_meta.csv").write_text(VOX2_META)
+    # VoxCeleb's own list of its second part has no names.
+    (tmp_path / "vox2_meta.csv").write_text(VOX2_META.replace("Name,", "Other,"))
+    touch(tmp_path, SOUNDS[0], "aac/id00012/video/00001.m4a")
+    voices = {c.speaker_id: c.face for c in clips_in("hqvoxceleb", tmp_path)}
+    levels = {id_: images.read_image(face).mean() for id_, face in voices.items()}
+    assert levels == {"id10001": 60, "id00012": 80}
+    job = JobOptions(output_dir="out", media_dir=str(tmp_path))
+    clips = layouts.read_faces(job, FaceLayoutOptions(layout="hqvoxceleb"))
+    normalized = [images.read_image(clip.normalized_face).mean() for clip in clips]
+    assert normalized == [70, 80]
 
 
-@pytest.mark.parametrize("ending", ["csv", "jsonl"])
-def test_folders_with_metadata(tmp_path, ending):
-    rows = [
-        ("train/a.wav", "p1", "a.png", "tall"),
-        ("train/b.mp4", "p2", "", "short"),
-        ("validation/c.mkv", "", "", ""),
-        ("train/none.wav", "p1", "a.png", ""),
-    ]
-    columns = ("file_name", "speaker", "image", "height")
-    if ending == "csv":
-        lines = [",".join(row) for row in [columns, *rows]]
-    else:
-        lines = [json.dumps(dict(zip(columns, row))) for row in rows]
-    (tmp_path / f"metadata.{ending}").write_text("\n".join(lines) + "\n")
-    touch(tmp_path, "train/a.wav", "train/b.mp4", "validation/c.mkv", "a.png")
-    clips = {clip.clip_id: clip for clip in clips_in("folder", tmp_path)}
-    assert set(clips) == {"train/a.wav", "train/b.mp4", "validation/c.mkv"}
-    a, b, c = (clips[name] for name, *_ in rows[:3])
-    assert (a.speaker_id, a.split) == ("p1", "train") and a.face.endswith("a.png")
-    assert dict(a.labels)["height"] == "tall"
-    assert (b.speaker_id, b.face) == ("p2", "")
-    assert (c.speaker_id, c.split) == ("c", "val")
-
-
-def test_folder_of_sounds_with_pictures(tmp_path):
-    touch(
-        tmp_path,
-        "p1/a.wav",
-        "p1/a.jpg",
-        "p2/b.mp3",
-        "p2/c.jpg",
-        "p3/d.mp4",
-        "p3/d.jpg",
-        "p3/d.mov",
-    )
-    clips = clips_in("folder", tmp_path)
-    assert [(c.clip_id, bool(c.face)) for c in clips] == [
-        ("p1/a.wav", True),
-        ("p3/d.mov", False),
-        ("p3/d.mp4", False),
-    ]
-
-
-def test_webdataset(tmp_path):
-    for shard in range(2):
-        files = {}
-        for i in range(3):
-            key = f"{shard}{i:03}"
-            files[f"{key}.wav"] = wav(seed=10 * shard + i)
-            files[f"{key}.face.png"] = png(50 + 10 * i)
-            files[f"{key}.json"] = json.dumps({"speaker": f"s{i}", "age": 30}).encode()
-        files["x.wav"] = wav()  # without a face
-        write_tar(tmp_path / f"train-{shard:06}.tar", files)
-    write_tar(tmp_path / "val-000000.tar", {"k.wav": wav(), "k.jpg": png(9)})
-    clips = {clip.clip_id: clip for clip in clips_in("webdataset", tmp_path)}
-    assert len(clips) == 7
-    one = clips["train-000001/1002"]
-    assert (one.speaker_id, one.split, dict(one.labels)) == (
-        "s2",
-        "train",
-        {"age": "30"},
-    )
-    expected, _ = soundfile.read(io.BytesIO(wav(seed=12)), dtype="float32")
-    np.testing.assert_allclose(media.read_audio(one.media), expected, atol=1e-4)
-    assert (images.read_image(one.face) == 70).all()
-    other = clips["val-000000/k"]
-    assert (other.speaker_id, other.split) == ("k", "val")
+def test_hq_voxceleb_with_two_lists_of_splits(tmp_path):
+    write_hq_voxceleb(tmp_path)
+    for folder in ("vox1", "vox2"):
+        (tmp_path / folder / "split.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"several split\.json"):
+        clips_in("hqvoxceleb", tmp_path)
