@@ -28,6 +28,12 @@ def check_same_job(old: dict[str, Any], new: dict[str, Any], where: str) -> None
     Raises:
       UserError: the jobs differ; the message names the differences.
     """
+    if old.get("kind") != new.get("kind"):  # all else differs then, too
+        raise UserError(
+            f"{where} holds {old.get('kind')} records, not {new.get('kind')} records; "
+            "choose another --output_dir",
+            reason="another_job",
+        )
     old, new = _flat(old), _flat(new)
     names = sorted(n for n in {*old, *new} if old.get(n) != new.get(n))
     # Only the parts of a list of clips say in which way it is another one.

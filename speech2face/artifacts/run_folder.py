@@ -25,6 +25,11 @@ from speech2face.json_codec import read_json, to_json
 from speech2face.options import diff
 
 CONFIG_FILE = "config.json"
+# A section that only the config of one training has, and its command.
+_COMMANDS = {
+    "face_decoder": "speech2face.train_face_decoder",
+    "voice_encoder": "speech2face.train",
+}
 RUN_FILE = "run.json"
 SUMMARY_DIR = "summaries"
 
@@ -132,6 +137,14 @@ def read_config(run_dir: PathLike, config_type: type) -> Any:
         raise FileNotFoundError(
             f"{run_dir} is not a run folder or a bundle (no {CONFIG_FILE})"
         )
+    expected = {field.name for field in dataclasses.fields(config_type)}
+    (right,) = (command for name, command in _COMMANDS.items() if name in expected)
+    for section, command in _COMMANDS.items():
+        if command != right and section in read_json(path, dict[str, Any]):
+            raise UserError(
+                f"{run_dir} is a run of {command}; expected one of {right}",
+                reason="other_network",
+            )
     return read_json(path, config_type)
 
 

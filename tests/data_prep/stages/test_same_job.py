@@ -8,6 +8,7 @@ import pytest
 from data_prep.clips.manifest import Clip
 from data_prep.stages import same_job
 from data_prep.stages.work_folder import WorkFolder
+from speech2face.errors import UserError
 
 
 def test_fingerprint_sees_every_field_but_not_the_order():
@@ -54,3 +55,9 @@ def test_moved_media_are_the_same_clips_and_what_differs_is_said_in_words(tmp_pa
         assert re.search("[0-9a-f]{64}", str(error.value)) is None
     with pytest.raises(ValueError, match="number 2 -> 1"):
         work.start(job(there[:1]), [there[:1]])
+
+
+def test_records_of_the_other_kind_are_named_and_nothing_else():
+    job = {"kind": "voice", "max_audio_secs": 6.0}
+    with pytest.raises(UserError, match=r"^out holds voice records, not face records;"):
+        same_job.check_same_job(job, {"kind": "face", "max_roll_degrees": 30}, "out")

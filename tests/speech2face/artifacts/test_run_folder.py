@@ -1,5 +1,6 @@
 """Run folders: whose they are, which data they resume on, and foreign files in them."""
 
+import itertools
 import os
 import pathlib
 import shutil
@@ -9,7 +10,11 @@ import numpy as np
 import pytest
 
 from speech2face.artifacts import checkpoints, run_folder
-from speech2face.config import LoopConfig, VoiceTrainingConfig
+from speech2face.config import (
+    DecoderTrainingConfig,
+    LoopConfig,
+    VoiceTrainingConfig,
+)
 from speech2face.data import dataset_info
 from speech2face.errors import UserError
 from tests.helpers.records import write_voice_dataset
@@ -154,3 +159,18 @@ def test_damage_may_be_skipped_when_a_run_is_resumed(data_dir, tmp_path):
     content[100] ^= 1
     path.write_bytes(content)
     prepare(tmp_path / "run", data_dir, config)
+
+
+def test_a_run_of_the_other_network_is_named(data_dir, tmp_path):
+    commands = {
+        VoiceTrainingConfig: "speech2face.train",
+        DecoderTrainingConfig: "speech2face.train_face_decoder",
+    }
+    for kind, command in commands.items():
+        prepare(tmp_path / command, data_dir, kind())
+    for wrong, right in itertools.permutations(commands):
+        run_dir = tmp_path / commands[wrong]
+        message = f"is a run of {commands[wrong]}; expected one of {commands[right]}$"
+        with pytest.raises(UserError, match=message):
+            run_folder.read_config(run_dir, right)
+        assert run_folder.read_config(run_dir, wrong) == wrong()
