@@ -242,8 +242,7 @@ def run_command(main: Callable[..., Any], *config_types: type) -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no banner before our output
     messages.ignore_warnings_of_libraries()
-    # The networks are those of these settings, whatever the user's ~/.keras says:
-    # docs/decisions/keras-settings.md. Also for the processes that a command starts.
+    # Whatever the user's ~/.keras says; docs/decisions/keras-settings.md.
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ["KERAS_HOME"] = os.fspath(_KERAS_HOME)
     # For worker processes, too: else the first one takes all memory of all GPUs.
@@ -301,9 +300,7 @@ def _run_main(main: Callable[..., Any], configs: Sequence[Any]) -> Any:
 def _exit_with(error: Exception) -> NoReturn:
     text = str(error)
     if isinstance(error, OSError) and error.strerror and error.filename:
-        text = (
-            f"{os.fsdecode(error.filename)}: {error.strerror}"  # without "[Errno 13]"
-        )
+        text = f"{os.fsdecode(error.filename)}: {error.strerror}"  # no "[Errno 13]"
     message = " ".join(text.split()) or type(error).__name__
     print(f"error: {message}", file=sys.stderr)
     sys.exit(1)
