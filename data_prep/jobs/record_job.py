@@ -81,8 +81,7 @@ def describe(
     weights = _weights_file(options)
     return {
         "kind": kind,
-        "manifest_sha256": same_job.fingerprint(clips),
-        "clips": same_job.fingerprints(clips),
+        **same_job.identity_of(clips),
         "recognizer": options.recognizer,
         "recognizer_weights_sha256": files.sha256(weights) if weights else "",
         "n_shards": options.n_shards,

@@ -72,27 +72,21 @@ def _flat(job: dict[str, Any]) -> dict[str, Any]:
     return {**job, **{f"clips.{n}": value for n, value in parts.items()}, "clips": None}
 
 
-def fingerprint(clips: Sequence[Clip]) -> str:
-    """Returns a sha256 over all fields of all clips, whatever their order.
+def identity_of(clips: Sequence[Clip]) -> dict[str, Any]:
+    """Describes which clips a job is about, whatever their order.
 
     Paths count from the deepest folder that has all media: the same files under
     another mount point are the same clips.
+
+    Args:
+      clips: all of the job.
+
+    Returns:
+      `manifest_sha256` over all fields of all clips; in `clips`, to say what differs,
+      their `number` and a sha256 of each kind of field.
     """
-    return _digest(map(_fields, relative(clips)))
-
-
-def _fields(clip: Clip) -> dict[str, Any]:
-    fields = dataclasses.asdict(clip)
-    if not fields["may_be_cut"]:  # as jobs were described before there was this field
-        del fields["may_be_cut"]
-    return fields
-
-
-def fingerprints(clips: Sequence[Clip]) -> dict[str, Any]:
-    """Returns `number`, and a sha256 of each kind of field, to say what differs."""
     clips = relative(clips)
-    return {
-        "number": len(clips),
+    kinds = {
         "ids": _digest(c.clip_id for c in clips),
         "media": _digest((c.media, c.face, c.normalized_face) for c in clips),
         "segments": _digest((c.start_secs, c.end_secs) for c in clips),
@@ -100,6 +94,17 @@ def fingerprints(clips: Sequence[Clip]) -> dict[str, Any]:
         "speakers": _digest((c.speaker_id, c.split) for c in clips),
         "labels": _digest(c.labels for c in clips),
     }
+    return {
+        "manifest_sha256": _digest(map(_fields, clips)),
+        "clips": {"number": len(clips), **kinds},
+    }
+
+
+def _fields(clip: Clip) -> dict[str, Any]:
+    fields = dict(vars(clip))
+    if not fields["may_be_cut"]:  # as jobs were described before there was this field
+        del fields["may_be_cut"]
+    return fields
 
 
 def _digest(values: Iterable[Any]) -> str:
@@ -119,16 +124,15 @@ def relative(clips: Sequence[Clip]) -> list[Clip]:
     except ValueError:  # no paths, or on several drives
         return ordered
 
-    def moved(path: str) -> str:
-        # POSIX's separator on every system.
-        return pathlib.Path(os.path.relpath(path, root)).as_posix() if path else ""
-
+    # POSIX's separator on every system. Many clips share a file.
+    moved = {p: pathlib.Path(os.path.relpath(p, root)).as_posix() for p in paths}
+    moved[""] = ""
     return [
         dataclasses.replace(
             clip,
-            media=moved(clip.media),
-            face=moved(clip.face),
-            normalized_face=moved(clip.normalized_face),
+            media=moved[clip.media],
+            face=moved[clip.face],
+            normalized_face=moved[clip.normalized_face],
         )
         for clip in ordered
     ]

@@ -11,12 +11,12 @@ from data_prep.stages.work_folder import WorkFolder
 from speech2face.errors import UserError
 
 
-def test_fingerprint_sees_every_field_but_not_the_order():
+def test_the_identity_sees_every_field_but_not_the_order():
     a = Clip("a", "anna", media="m", labels=(("age", "3"),))
     b = Clip("b", "anna")
-    assert same_job.fingerprint([a, b]) == same_job.fingerprint([b, a])
+    assert same_job.identity_of([a, b]) == same_job.identity_of([b, a])
     other = Clip("a", "anna", media="m", labels=(("age", "4"),))
-    assert same_job.fingerprint([a, b]) != same_job.fingerprint([other, b])
+    assert same_job.identity_of([a, b]) != same_job.identity_of([other, b])
 
 
 def moved_clips(root):
@@ -28,14 +28,8 @@ def moved_clips(root):
 
 def test_moved_media_are_the_same_clips_and_what_differs_is_said_in_words(tmp_path):
     here, there = moved_clips("/mnt/one"), moved_clips("/srv/two/deep")
-    assert same_job.fingerprint(here) == same_job.fingerprint(there)
-
-    def job(clips):
-        return {
-            "manifest_sha256": same_job.fingerprint(clips),
-            "clips": same_job.fingerprints(clips),
-        }
-
+    assert same_job.identity_of(here) == same_job.identity_of(there)
+    job = same_job.identity_of
     work = WorkFolder(tmp_path / ".work")
     work.start(job(here), [here])
     work.start(job(there), [there])
