@@ -23,7 +23,7 @@ _CONFIG = "defaults_are or 637_500"
 TARGETS = {
     "speech2face/paper.py": Target(
         f"{_TESTS}/test_config.py {_TESTS}/audio/test_spectrogram.py"
-        f" {_TESTS}/models/test_voice_encoder.py",
+        f" {_TESTS}/models/test_table_1.py",
         "defaults_are or compression or frame_count or shape_is or counts_are",
     ),
     "speech2face/config/voice.py": Target(f"{_TESTS}/test_config.py", _CONFIG),
@@ -33,7 +33,7 @@ TARGETS = {
     "speech2face/audio/fourier.py": Target(f"{_TESTS}/audio/test_spectrogram.py"),
     "speech2face/audio/channels.py": Target(f"{_TESTS}/audio/test_channels.py"),
     "speech2face/models/voice_encoder.py": Target(
-        f"{_TESTS}/models/test_voice_encoder.py"
+        f"{_TESTS}/models/test_table_1.py {_TESTS}/models/test_voice_encoder.py"
         " tests/experiments/test_table1_architecture.py"
     ),
     "speech2face/models/fast/batch_norm.py": Target(
@@ -45,7 +45,9 @@ TARGETS = {
     "speech2face/models/fast/backward_pass.py": Target(
         f"{_TESTS}/models/fast/test_backward_pass.py"
     ),
-    "speech2face/training/losses.py": Target(f"{_TESTS}/training/test_losses.py"),
+    "speech2face/training/losses.py": Target(
+        f"{_TESTS}/training/test_losses.py {_TESTS}/training/test_decoder_losses.py"
+    ),
     "speech2face/training/voice.py": Target(
         f"{_TESTS}/training/test_loss_calibration.py"
         f" {_TESTS}/training/test_training.py",

@@ -16,7 +16,7 @@ from tests.campaigns.cases import Report
 
 @dataclasses.dataclass(frozen=True)
 class CampaignOptions(Options):
-    """Which campaigns, how many cases of each, and which."""
+    """Which campaigns run, and which and how many cases of each."""
 
     only: tuple[str, ...] = option(
         (), "Some of media, photographs, numbers, servers, visitors, kills; else all."
@@ -30,7 +30,7 @@ class CampaignOptions(Options):
     n_media: int = option(1200, "Media files.", minimum=1, maximum=1_000_000)
     n_photographs: int = option(800, "Image files.", minimum=1, maximum=1_000_000)
     every: int = option(
-        1, "Each how-manieth absurd value of a flag.", minimum=1, maximum=100
+        1, "Try only every n-th absurd value of a flag.", minimum=1, maximum=100
     )
     n_mutants: int = option(
         20, "Servers with damaged videos.", minimum=0, maximum=100_000

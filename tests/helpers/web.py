@@ -16,7 +16,6 @@ EXAMPLES = REPOSITORY / "speech2face" / "examples"
 
 
 def free_port():
-
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         return listening.getsockname()[1]

@@ -1,12 +1,7 @@
-"""Servers that never end, send too much, or send lists instead of media."""
+"""Servers that send a live stream, too much, or a list instead of media."""
 
-import contextlib
 import os
-import pathlib
 import resource
-import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -14,52 +9,12 @@ import pytest
 
 from data_prep.download import job as download_job
 from data_prep.download import video_source
-from data_prep.download.job import DownloadOptions
-from experiments.benchmarks import scenes
 from speech2face import locks
 from speech2face.errors import UserError
 from tests.helpers import video_server
-from tests.helpers.damaged_media import write_clip
-from tests.helpers.paths import REPOSITORY
+from tests.helpers.downloads import ENDED, options_for, reason_of
 
-ENDED = "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6.0,\npart\n#EXT-X-ENDLIST\n"
-PROCESS = "data_prep.download.yt_dlp_process"
 LIVE = ENDED.replace("#EXT-X-ENDLIST\n", "")
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    write_clip(path, [scenes.draw(240, 320, 95, 0).picture], secs=4.0)
-    return path.read_bytes()
-
-
-@pytest.fixture
-def site(clip):
-    with video_server.serve() as site:
-        site.videos["good"] = clip
-        yield site
-
-
-def options_for(site, tmp_path, name, **changes):
-    (tmp_path / "list.csv").write_text(f"{name},1,3,0.5,0.5\n")
-    values = {
-        "csv": str(tmp_path / "list.csv"),
-        "output_dir": str(tmp_path / "out"),
-        "url_template": site.url + "{id}",
-        "secs_between_videos": 0.0,
-        "n_retries": 0,
-        "n_threads": 1,
-        "max_secs_per_segment": 20.0,
-    }
-    return DownloadOptions(**{**values, **changes})
-
-
-def reason_of(options):
-    result = download_job.download(options)
-    ((reason, n),) = result["reasons"].items()
-    assert n == 1 and not list(pathlib.Path(options.output_dir).glob(".whole*/*"))
-    return reason
 
 
 def endless(status, headers=()):
@@ -77,18 +32,6 @@ def endless(status, headers=()):
             site.sent_bytes += 1_000_000
 
     return behave
-
-
-def drip(handler, site, path, with_body, kind="video/mp2t"):
-    """A byte now and then, for a minute: no timeout of a socket ends it."""
-    handler.send_response(200)
-    handler.send_header("Content-Type", kind)
-    handler.send_header("Content-Length", "1000000")
-    handler.end_headers()
-    for _ in range(300 if with_body else 0):
-        handler.wfile.write(b"G")
-        handler.wfile.flush()
-        time.sleep(0.2)
 
 
 def test_a_live_playlist_is_refused(site, tmp_path, monkeypatch):
@@ -156,97 +99,6 @@ def test_names_of_formats_are_not_names_of_files(site, tmp_path):
     assert result["counts"] == {"done": 1}, result["reasons"]
 
 
-def processes_of(script):
-    """Numbers of the running processes with a word on their command line.
-
-    Without those of tests that run beside this one: pytest-xdist numbers its workers.
-    """
-    worker = f"PYTEST_XDIST_WORKER={os.environ.get('PYTEST_XDIST_WORKER', '')}"
-    found = []
-    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            environment = path.with_name("environ").read_bytes()
-            is_ours = worker.endswith("=") or worker.encode() in environment
-            if is_ours and script.encode() in path.read_bytes():
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not pathlib.Path("/proc/self").exists(), reason="needs /proc")
-def test_a_fragment_that_never_ends_is_given_up_and_its_process_dies(site, tmp_path):
-    before = set(processes_of(PROCESS))
-    site.behavior.update(list=video_server.playlist(ENDED), part=drip)
-    begin = time.monotonic()
-    options = options_for(site, tmp_path, "list", max_secs_per_segment=6.0)
-    assert reason_of(options) == "took more than 6 s"
-    assert time.monotonic() - begin < 20
-    assert set(processes_of(PROCESS)) <= before
-
-
-def drip_page(handler, site, path, with_body):
-    drip(handler, site, path, with_body, "text/html")
-
-
-@pytest.mark.slow
-def test_a_page_that_never_ends_is_given_up(site, tmp_path):
-    """While yt-dlp asks what the video is, which once had no limit."""
-    site.behavior["page"] = drip_page
-    begin = time.monotonic()
-    options = options_for(site, tmp_path, "page", max_secs_per_segment=6.0)
-    assert reason_of(options) == "took more than 6 s"
-    assert time.monotonic() - begin < 20
-
-
-@pytest.mark.slow
-def test_headers_that_never_end_are_given_up(site, tmp_path):
-    """Of media: a byte now and then, after a page that was as it should be."""
-
-    def drip_headers(handler, site, path, with_body):
-        if "Range" not in handler.headers:
-            return video_server.send(handler, site, path, with_body)
-        handler.wfile.write(b"HTTP/1.1 206 Partial Content\r\nX-Name: ")
-        for _ in range(300):
-            handler.wfile.write(b"x")
-            handler.wfile.flush()
-            time.sleep(0.2)
-
-    site.behavior["good"] = drip_headers
-    begin = time.monotonic()
-    options = options_for(site, tmp_path, "good", max_secs_per_segment=3.0)
-    assert reason_of(options) == "took more than 3 s"
-    assert time.monotonic() - begin < 20
-
-
-@contextlib.contextmanager
-def job_to_be_killed(options):
-    """A download in a process of its own, which SIGKILL ends with the block."""
-    flags = [f"--{name}={value}" for name, value in vars(options).items() if value]
-    job = subprocess.Popen(
-        [sys.executable, "-m", "data_prep.download_avspeech", *flags],
-        cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        yield job
-    finally:
-        job.send_signal(signal.SIGKILL)
-        job.wait()
-
-
-@pytest.mark.skipif(not pathlib.Path("/proc/self").exists(), reason="needs /proc")
-def test_a_job_that_is_killed_while_it_asks_leaves_no_process(site, tmp_path):
-    """Nor a program that yt-dlp has started: its process group dies."""
-    site.behavior["page"] = drip_page
-    options = options_for(site, tmp_path, "page", max_secs_per_segment=50.0)
-    with job_to_be_killed(options) as job:
-        wait_until(lambda: site.asked_for("page"))
-        (asking,) = processes_of(PROCESS)
-        assert os.getpgid(asking) == asking != os.getpgid(job.pid)
-    wait_until(lambda: asking not in processes_of(PROCESS), 5)
-
-
 def test_cookies_of_the_page_are_sent_for_its_media(site, clip):
     """The page is asked by one process, its media by another."""
 
@@ -275,32 +127,6 @@ def test_cookies_of_the_page_are_sent_for_its_media(site, clip):
         )
     finally:
         source.close()
-
-
-@pytest.mark.skipif(not pathlib.Path("/proc/self").exists(), reason="needs /proc")
-def test_a_killed_job_takes_its_download_with_it(site, tmp_path):
-    before = set(processes_of(PROCESS))
-    site.behavior.update(list=video_server.playlist(ENDED), part=drip)
-    options = options_for(site, tmp_path, "list", max_secs_per_segment=50.0)
-    with job_to_be_killed(options):
-        wait_until(lambda: site.asked_for("part"))
-        assert set(processes_of(PROCESS)) - before
-    wait_until(lambda: set(processes_of(PROCESS)) <= before, 5)
-    assert list((tmp_path / "out").glob(".whole_videos/*"))
-    # What it left is removed at the next start.
-    site.behavior.clear()
-    site.videos["list"] = site.videos["good"]
-    result = download_job.download(options)
-    assert result["counts"] == {"done": 1}
-    assert not list((tmp_path / "out").glob(".whole_videos/*"))
-    assert not (tmp_path / "out" / ".lock").exists()
-
-
-def wait_until(condition, secs=40):
-    end = time.monotonic() + secs
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def test_an_endless_answer_to_a_range_is_bounded(site, tmp_path):

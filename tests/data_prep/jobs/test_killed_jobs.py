@@ -17,7 +17,7 @@ import time
 
 import pytest
 
-from data_prep.options import ONE_THREAD, JobOptions
+from data_prep.options import ONE_THREAD
 from experiments.benchmarks import scenes
 from tests.helpers.damaged_media import write_clip
 from tests.helpers.paths import REPOSITORY
@@ -37,18 +37,6 @@ def manifest(tmp_path_factory):
     header = "clip_id,media,speaker_id,start_secs,face_x,face_y"
     (folder / "clips.csv").write_text("\n".join([header, *rows]) + "\n")
     return folder / "clips.csv"
-
-
-def options_for(manifest, output_dir):
-    return JobOptions(
-        manifest=str(manifest),
-        output_dir=str(output_dir),
-        media_dir=str(manifest.parent),
-        recognizer="dlib",
-        n_shards=3,
-        clips_per_chunk=2,
-        n_workers=1,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -118,17 +106,19 @@ def wait_for_change(output, job):
 
 
 FULL_DISK = """
-import os, subprocess, sys
-from tests.data_prep.jobs import test_killed_jobs
+import os, pathlib, shutil, subprocess, sys
 from data_prep.jobs import voice as voice_jobs
 from data_prep.jobs.voice import VoiceOptions
-from data_prep.options import use_one_thread
+from data_prep.options import JobOptions, use_one_thread
 
 use_one_thread()
-manifest, disk, kept = map(test_killed_jobs.pathlib.Path, sys.argv[1:])
+manifest, disk, kept = map(pathlib.Path, sys.argv[1:])
 os.chdir("/")
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", disk], check=True)
-options = test_killed_jobs.options_for(manifest, disk / "data")
+options = JobOptions(
+    manifest=str(manifest), output_dir=str(disk / "data"),
+    media_dir=str(manifest.parent), recognizer="dlib",
+    n_shards=3, clips_per_chunk=2, n_workers=1)
 for size_kb in range(4, 9000, 1200):
     subprocess.run(["mount", "-o", f"remount,size={size_kb}k", disk], check=True)
     try:
@@ -137,7 +127,7 @@ for size_kb in range(4, 9000, 1200):
     except OSError as error:
         left = [str(path) for path in disk.rglob("*.tmp")]
         print("FULL:", error, left)
-test_killed_jobs.shutil.copytree(options.output_dir, kept)
+shutil.copytree(options.output_dir, kept)
 """
 
 

@@ -99,3 +99,20 @@ def test_traits_link_voice_and_face_and_leave_the_rest_independent():
     women = np.array([p.gender == "female" for p in people])
     assert 0.4 < women.mean() < 0.6
     assert column["f0_hz"][~women].max() > column["f0_hz"][women].min()  # they overlap
+
+
+@pytest.mark.parametrize("n_people", [3, 6, 60, 101])
+def test_splits_are_disjoint_and_every_one_has_people(n_people):
+    people = traits.draw_people(n_people, seed=5)
+    assert len({p.speaker_id for p in people}) == n_people
+    assert {p.split for p in people} == {"train", "val", "test"}
+    for split in ("train", "val", "test"):
+        genders = [p.gender for p in people if p.split == split]
+        assert abs(2 * genders.count("female") - len(genders)) <= 1
+
+
+def test_people_without_clips_come_last_and_train():
+    people = traits.draw_people(10, seed=5, n_more=4)
+    assert people[:10] == traits.draw_people(10, seed=5)
+    assert [p.split for p in people[10:]] == ["train"] * 4
+    assert [p.gender for p in people[10:]] == ["male", "female"] * 2

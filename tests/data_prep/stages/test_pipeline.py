@@ -13,22 +13,11 @@ import time
 
 import pytest
 
-from data_prep.clips.manifest import Clip
-from data_prep.stages import pipeline
 from data_prep.stages.beam_worker import WorkerEnd
 from data_prep.stages.stage import Stage, reject
 from data_prep.stages.work_folder import WorkFolder
 from speech2face.errors import UserError
-
-RECOGNIZER = {"name": "none", "feature_dim": 1, "checksum": "0"}
-JOB = {"kind": "test", "tuple": (1, 2)}
-
-
-class Parse(Stage):
-    name = "parse"
-
-    def process(self, item):
-        item.values["number"] = int(item.clip.media)
+from tests.helpers.word_stages import JOB, RECOGNIZER, Parse, Slow, chunks_of, run
 
 
 class Halve(Stage):
@@ -43,15 +32,6 @@ class Halve(Stage):
                 item.values["record"] = str(item.values["number"] // 2).encode()
 
 
-class Slow(Stage):
-    name = "slow"
-    secs = 0.2
-
-    def process(self, item):
-        time.sleep(self.secs)
-        item.values["record"] = item.clip.media.encode()
-
-
 class Deadly(Stage):
     name = "deadly"
 
@@ -59,18 +39,6 @@ class Deadly(Stage):
         if item.clip.media == "6":
             os.kill(os.getpid(), signal.SIGKILL)
         item.values["record"] = item.clip.media.encode()
-
-
-def chunks_of(words, size=3):
-    clips = [Clip(f"clip {w}", "anna", media=w, split="train") for w in words]
-    return [clips[i : i + size] for i in range(0, len(clips), size)]
-
-
-def run(folder, words, stages, **options):
-    work = WorkFolder(folder / ".work")
-    work.start(JOB, chunks_of(words))
-    pipeline.run_stages(work, stages, RECOGNIZER, **options)
-    return [work.load(index) for index in sorted(work.done())]
 
 
 @pytest.mark.slow
@@ -165,8 +133,8 @@ def test_another_job_is_refused(tmp_path):
     work = WorkFolder(tmp_path / ".work")
     work.start(JOB, chunks_of(["1"]))
     work.start(dict(JOB), chunks_of(["1"]))
-    with pytest.raises(ValueError, match=r"another job \(kind 'test' -> 'best'\)"):
-        work.start({**JOB, "kind": "best"}, chunks_of(["1"]))
+    with pytest.raises(UserError, match=r"another job \(seed None -> 1\)"):
+        work.start({**JOB, "seed": 1}, chunks_of(["1"]))
 
 
 @pytest.mark.parametrize("position", [0, 30, -2])
@@ -276,13 +244,11 @@ def test_interrupting_stops_the_workers(tmp_path):
 
 
 KILLED_JOB = """
-import json, pathlib, sys
-from tests.data_prep.stages import test_pipeline
+import pathlib
+from tests.helpers.word_stages import Parse, Slow, run
 if __name__ == "__main__":
     words = [str(i) for i in range(60)]
-    test_pipeline.run(
-        pathlib.Path({folder!r}), words,
-        [test_pipeline.Parse(), test_pipeline.Slow()], n_workers=2)
+    run(pathlib.Path({folder!r}), words, [Parse(), Slow()], n_workers=2)
 """
 
 

@@ -1,10 +1,11 @@
-"""Decoders on disk: what other versions wrote is refused in one line."""
+"""Decoders on disk: read back exactly; damaged and other versions are refused."""
 
 import numpy as np
 import pytest
 
 from speech2face.artifacts import decoder_bundle
 from speech2face.errors import UserError
+from tests.helpers.records import DIM
 from tests.helpers.tiny_models import make_decoder
 
 
@@ -50,3 +51,18 @@ def test_an_asset_of_another_shape_is_named(folder, name, value):
     np.savez(folder / "assets.npz", **{**assets, name: value})
     with pytest.raises(UserError, match=rf"assets\.npz is damaged: {name} is "):
         decoder_bundle.load(folder)
+
+
+def test_decoder_bundle_round_trip(folder, tmp_path):
+    decoder = decoder_bundle.load(folder)
+    assert decoder.checksum() == make_decoder().checksum()
+    feature = np.random.default_rng(3).normal(size=(2, DIM)).astype(np.float32)
+    raw = feature / 0.5 + 0.1  # by hand: the head takes raw features
+    expected = np.maximum(raw, 0) @ decoder.head.weights
+    np.testing.assert_allclose(decoder.face_logits(feature), expected, rtol=1e-5)
+    with pytest.raises(FileNotFoundError, match="is not a face decoder"):
+        decoder_bundle.load(tmp_path)
+    decoder.save(tmp_path / "d")
+    (tmp_path / "d/decoder.npz").write_bytes(b"junk")
+    with pytest.raises(ValueError, match="is damaged"):
+        decoder_bundle.load(tmp_path / "d")

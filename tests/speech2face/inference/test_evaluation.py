@@ -1,4 +1,4 @@
-"""The gallery of an evaluation, and the sample of a large split."""
+"""An evaluation: its numbers, its gallery, the sample of a large split."""
 
 import contextlib
 import dataclasses
@@ -11,13 +11,19 @@ import pytest
 from experiments.lib.inputs import Inputs
 from experiments.lib.material import Material
 from speech2face import evaluate
+from speech2face.audio import spectrogram
 from speech2face.data import dataset_info
 from speech2face.errors import UserError
 from speech2face.evaluate import EvaluateOptions
 from speech2face.inference import clip_sample, evaluation
 from tests.helpers.predictions import predictions
-from tests.helpers.records import write_voice_dataset
+from tests.helpers.records import DIM, write_voice_dataset
 from tests.helpers.tiny_models import make_model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_model()
 
 
 def test_clips_with_one_photograph_share_one_face_of_the_gallery():
@@ -36,8 +42,7 @@ def test_clips_with_one_photograph_share_one_face_of_the_gallery():
     assert json.dumps(measured)
 
 
-def test_a_sample_is_drawn_once_and_predicted_like_the_whole(tmp_path):
-    model = make_model()
+def test_a_sample_is_drawn_once_and_predicted_like_the_whole(model, tmp_path):
     examples, _ = write_voice_dataset(tmp_path, n=12, n_shards=3)
     whole = evaluation.predict(model, tmp_path, "train", 2.7)
     sample = evaluation.predict(model, tmp_path, "train", 2.7, n_examples=5, seed=1)
@@ -94,9 +99,51 @@ def test_the_command_refuses_a_large_split_before_it_loads_a_model(tmp_path):
     dataset_info.write(tmp_path, dataclasses.replace(info, splits={"test": [large]}))
     options = EvaluateOptions(data_dir=str(tmp_path), output_dir="out", n_examples=0)
     with pytest.raises(UserError, match="20,001 clips of 8 dimensions"):
-        evaluate._check(options)
-    evaluate._check(dataclasses.replace(options, allow_large=True))
-    evaluate._check(dataclasses.replace(options, n_examples=5_000))
+        evaluate.check(options)
+    evaluate.check(dataclasses.replace(options, allow_large=True))
+    evaluate.check(dataclasses.replace(options, n_examples=5_000))
     inputs = Inputs(data_dir=str(tmp_path), n_examples=0)
     with pytest.raises(UserError, match="--allow_large"):
         _ = Material(inputs).positions
+
+
+def test_evaluation_is_what_a_loop_over_the_clips_gives(model, tmp_path):
+    examples, _ = write_voice_dataset(
+        tmp_path / "voices", n=11, n_shards=2, splits=("train", "test")
+    )
+    result = evaluation.evaluate(
+        model, tmp_path / "voices", "test", tmp_path / "out", clip_secs=3.0
+    )
+    assert json.loads((tmp_path / "out/metrics.json").read_text()) == result
+    predictions = evaluation.Predictions.load(tmp_path / "out")
+    assert predictions.clip_ids == [example.clip_id for example in examples]
+    assert predictions.labels[0] == {"gender": "female"}
+    raw = np.stack([example.face_feature for example in examples])
+    true = (raw - 0.1) * 0.5  # the tiny decoder's normalizer, by hand
+    np.testing.assert_allclose(predictions.face_features, true, rtol=1e-5, atol=1e-7)
+    voices = [spectrogram.fit_length(example.waveform, 48_000) for example in examples]
+    expected = np.concatenate([model.voice_features([v]) for v in voices])
+    np.testing.assert_allclose(predictions.voice_features, expected, atol=1e-4)
+    cosine = (true * expected).sum(1) / (
+        np.linalg.norm(true, axis=1) * np.linalg.norm(expected, axis=1)
+    )
+    angle = np.degrees(np.arccos(cosine))
+    similarity = result["feature_similarity"]["cos_deg"]
+    np.testing.assert_allclose(similarity["mean"], angle.mean(), rtol=1e-4)
+    distance = np.linalg.norm(true[:, None] - expected[None], axis=2)  # face, voice
+    rank = (distance < np.diag(distance)).sum(0) + 1
+    recall = result["retrieval"]["l2"]["recall_strict"]
+    assert recall["5"] == pytest.approx(np.mean(rank <= 5))
+    assert result["retrieval"]["l2"]["median_rank"] == np.median(rank)
+
+
+def test_features_of_another_recognizer_are_not_evaluated(model, tmp_path):
+    from speech2face.data import dataset_info
+
+    _, info = write_voice_dataset(tmp_path)
+    other = dataclasses.replace(
+        info, recognizer=dataset_info.RecognizerInfo("vgg_face", DIM, "3" * 64)
+    )
+    dataset_info.write(tmp_path, other)
+    with pytest.raises(ValueError, match=r"features of vgg_face .* of dlib"):
+        evaluation.predict(model, tmp_path, "train")

@@ -1,7 +1,5 @@
-"""From recordings to faces: the loaded model, its folders, the command."""
+"""From recordings to faces: the loaded model and its folders."""
 
-import dataclasses
-import json
 import os
 import pathlib
 import pickle
@@ -13,14 +11,11 @@ import keras
 import numpy as np
 import pytest
 import soundfile
-import tensorflow as tf
 from PIL import Image
 
 import speech2face
-from speech2face import images
-from speech2face.audio import decoding, resampling, spectrogram
+from speech2face.audio import decoding, resampling
 from speech2face.errors import UserError
-from speech2face.inference import evaluation, reconstruction
 from speech2face.inference import model as inference_model
 from tests.helpers.paths import REPOSITORY
 from tests.helpers.records import DIM, write_voice_dataset
@@ -31,34 +26,6 @@ from tests.helpers.voices import noise
 @pytest.fixture(scope="module")
 def model():
     return make_model()
-
-
-def test_unoptimized_graphs_give_the_same(model):
-    def off():
-        options = tf.config.optimizer.get_experimental_options()
-        return options.get("disable_meta_optimizer", False)
-
-    waveform = noise(3.0)
-    expected = model(waveform)
-    with reconstruction.without_graph_optimization():
-        assert off()
-        other = inference_model.Speech2Face(model.encoder, model.decoder, model.config)
-        result = other(waveform)
-    assert not off()
-    np.testing.assert_allclose(result.feature, expected.feature, atol=1e-5)
-    pictures = [np.asarray(one.image, np.int16) for one in (result, expected)]
-    assert np.abs(np.subtract(*pictures)).max() <= 1
-
-
-def test_operation_by_operation_gives_the_same(model):
-    expected = model(noise(3.0))
-    with reconstruction.for_a_single_run(1):
-        assert tf.config.functions_run_eagerly()
-        result = model(noise(3.0))
-    assert not tf.config.functions_run_eagerly()
-    np.testing.assert_allclose(result.feature, expected.feature, atol=1e-5)
-    pictures = [np.asarray(one.image, np.int16) for one in (result, expected)]
-    assert np.abs(np.subtract(*pictures)).max() <= 1
 
 
 def test_a_bundle_is_read_back_exactly(model, tmp_path):
@@ -212,30 +179,6 @@ def test_other_shapes_of_waveforms_are_refused(model):
         model.voice_features([noise(3.0)[None]])
 
 
-def test_the_way_between_two_voices(model, tmp_path):
-    paths = [tmp_path / "a.wav", tmp_path / "b.wav"]
-    for seed, path in enumerate(paths):
-        soundfile.write(path, noise(3.0, seed), 16_000)
-    out = tmp_path / "out"
-    results = reconstruction.reconstruct(model, [], out, between=paths)
-    n_faces, n_between = reconstruction.N_BETWEEN, 2
-    with Image.open(out / "between.gif") as animation:
-        assert animation.n_frames == 2 * n_faces - n_between  # there and back
-        assert images.is_made_by_model(out / "between.gif")
-        first = np.asarray(animation.convert("RGB"), np.float32)[:224, :224]
-        animation.seek(n_faces - 1)
-        last = np.asarray(animation.convert("RGB"), np.float32)[:224, :224]
-    for shown, result in zip((first, last), results):
-        # 256 colors: near the picture, and nearer than to the other one.
-        assert np.abs(shown - np.asarray(result.image)).mean() < 8
-    middle = reconstruction.faces_between(
-        model, results[0].feature, results[1].feature, n_faces=3
-    )[1]
-    mean = (results[0].feature + results[1].feature) / 2
-    (expected,) = model.faces(mean[None])
-    assert np.abs(middle.astype(int) - np.asarray(expected.image, int)).max() <= 1
-
-
 def test_a_list_of_voices_is_a_list_of_results(model):
     waveforms = [noise(3.0, 1), noise(5.2, 2), noise(1.0, 3), noise(3.0, 4)]
     results = model(waveforms, exaggeration=0.5)
@@ -340,103 +283,11 @@ def test_exaggeration_amplifies_the_deviation_from_the_average_face(model):
     assert np.any(np.asarray(plain.image) != np.asarray(exaggerated.image))
 
 
-def test_reconstruct_writes_labeled_faces(model, tmp_path):
-    (tmp_path / "b").mkdir()
-    for path, seed in (("a.wav", 1), ("b/a.wav", 2), ("c.flac", 3)):
-        soundfile.write(tmp_path / path, noise(3.0, seed), 16_000)
-    recordings = [str(tmp_path / name) for name in ("a.wav", "b/a.wav", "c.flac")]
-    reconstruction.reconstruct(model, recordings, tmp_path / "out")
-    written = {path.name for path in (tmp_path / "out").iterdir()}
-    assert reconstruction._unique_names(["A.wav", "x/a.wav", "a_2.wav"]) == [
-        "A",
-        "a_2",
-        "a_2_3",
-    ]
-    assert written == {
-        ".speech2face",
-        "a.png",
-        "a_2.png",
-        "c.png",
-        "contact_sheet.png",
-        "results.json",
-    }
-    picture = Image.open(tmp_path / "out/a.png")
-    assert picture.info["Description"] == reconstruction.LABEL
-    assert picture.size[0] == 224 and picture.size[1] > 224, "the label is visible"
-    results = json.loads((tmp_path / "out/results.json").read_text())
-    assert [result["image"] for result in results] == ["a.png", "a_2.png", "c.png"]
-    expected = model.voice_features([decoding.load_waveform(recordings[1])])[0]
-    np.testing.assert_allclose(results[1]["feature"], expected, rtol=1e-5)
-    assert np.shape(results[1]["landmarks"]) == (68, 2)
-
-
-def test_one_bad_recording_writes_nothing(model, tmp_path):
-    soundfile.write(tmp_path / "good.wav", noise(3.0), 16_000)
-    soundfile.write(tmp_path / "silent.wav", np.zeros(16_000), 16_000)
-    recordings = [str(tmp_path / "good.wav"), str(tmp_path / "silent.wav")]
-    with pytest.raises(ValueError, match=r"silent.wav"):
-        reconstruction.reconstruct(model, recordings, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_evaluation_is_what_a_loop_over_the_clips_gives(model, tmp_path):
-    examples, _ = write_voice_dataset(
-        tmp_path / "voices", n=11, n_shards=2, splits=("train", "test")
-    )
-    result = evaluation.evaluate(
-        model, tmp_path / "voices", "test", tmp_path / "out", clip_secs=3.0
-    )
-    assert json.loads((tmp_path / "out/metrics.json").read_text()) == result
-    predictions = evaluation.Predictions.load(tmp_path / "out")
-    assert predictions.clip_ids == [example.clip_id for example in examples]
-    assert predictions.labels[0] == {"gender": "female"}
-    raw = np.stack([example.face_feature for example in examples])
-    true = (raw - 0.1) * 0.5  # the tiny decoder's normalizer, by hand
-    np.testing.assert_allclose(predictions.face_features, true, rtol=1e-5, atol=1e-7)
-    voices = [spectrogram.fit_length(example.waveform, 48_000) for example in examples]
-    expected = np.concatenate([model.voice_features([v]) for v in voices])
-    np.testing.assert_allclose(predictions.voice_features, expected, atol=1e-4)
-    cosine = (true * expected).sum(1) / (
-        np.linalg.norm(true, axis=1) * np.linalg.norm(expected, axis=1)
-    )
-    angle = np.degrees(np.arccos(cosine))
-    similarity = result["feature_similarity"]["cos_deg"]
-    np.testing.assert_allclose(similarity["mean"], angle.mean(), rtol=1e-4)
-    distance = np.linalg.norm(true[:, None] - expected[None], axis=2)  # face, voice
-    rank = (distance < np.diag(distance)).sum(0) + 1
-    recall = result["retrieval"]["l2"]["recall_strict"]
-    assert recall["5"] == pytest.approx(np.mean(rank <= 5))
-    assert result["retrieval"]["l2"]["median_rank"] == np.median(rank)
-
-
-def test_features_of_another_recognizer_are_not_evaluated(model, tmp_path):
-    from speech2face.data import dataset_info
-
-    _, info = write_voice_dataset(tmp_path)
-    other = dataclasses.replace(
-        info, recognizer=dataset_info.RecognizerInfo("vgg_face", DIM, "3" * 64)
-    )
-    dataset_info.write(tmp_path, other)
-    with pytest.raises(ValueError, match=r"features of vgg_face .* of dlib"):
-        evaluation.predict(model, tmp_path, "train")
-
-
 def test_a_type_checker_sees_the_class(monkeypatch):
     monkeypatch.setattr(typing, "TYPE_CHECKING", True)
     seen = runpy.run_path(speech2face.__file__)
     assert seen["Speech2Face"] is inference_model.Speech2Face is speech2face.Speech2Face
     assert pathlib.Path(speech2face.__file__).with_name("py.typed").is_file()
-
-
-@pytest.mark.parametrize("name", ["a.png", "contact_sheet.png", "results.json"])
-def test_reconstruct_replaces_no_file_of_the_user(model, tmp_path, name):
-    soundfile.write(tmp_path / "a.wav", noise(3.0, 1), 16_000)
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / name).write_text("mine")
-    with pytest.raises(ValueError, match=f"{name} exists"):
-        reconstruction.reconstruct(model, [tmp_path / "a.wav"], tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
-    assert (tmp_path / "out" / name).read_text() == "mine"
 
 
 def test_a_bundle_replaces_a_bundle_and_nothing_else(model, tmp_path):

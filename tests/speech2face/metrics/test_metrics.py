@@ -1,4 +1,4 @@
-"""metrics.py by hand, by brute force, against scikit-learn and scipy."""
+"""The metrics by hand, by brute force, against scikit-learn and scipy."""
 
 import json
 

@@ -161,12 +161,7 @@ def test_gradient_of_the_landmarks_agrees_with_differences(dlib_face, crops, tru
 def test_features_do_not_depend_on_the_batch(dlib_face):
     crops = generated_crops(BATCH + 2, seed=3)
     together = dlib_face.features(crops)
-    for i in (
-        0,
-        BATCH - 1,
-        BATCH,
-        BATCH + 1,
-    ):
+    for i in (0, BATCH - 1, BATCH, BATCH + 1):
         alone = dlib_face.features(crops[i : i + 1])
         np.testing.assert_allclose(together[i], alone[0], atol=1e-5)
 

@@ -27,13 +27,10 @@ from speech2face.models import face_decoder
 from speech2face.recognizers.loading import load_recognizer
 from speech2face.training import decoder_job, summaries
 from speech2face.training.decoder import DecoderTrainer
-from tests.helpers.face_datasets import (
-    VGG_DIM,
-    write_noise_faces,
-    write_small_vgg_face,
-)
-from tests.helpers.records import face_example, write_voice_dataset
+from tests.helpers.face_datasets import VGG_DIM, write_noise_faces, write_small_vgg_face
+from tests.helpers.records import DIM, face_example, write_voice_dataset
 from tests.helpers.tiny_decoder import TINY_TRAINED
+from tests.helpers.tiny_models import TINY_DECODER
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +198,47 @@ def test_the_normalizer_can_be_fitted_on_the_voices_that_will_be_trained_on(
         decoder_job.prepare_decoder_training(
             SHORT, data_dir, vgg_file, tmp_path / "others"
         )
+
+
+@pytest.mark.slow
+def test_train_face_decoder_writes_a_decoder_with_prototypes(tmp_path, monkeypatch):
+    examples = [face_example(index) for index in range(6)]
+
+    class FakeRecognizer:
+        checksum = "2" * 64
+
+    monkeypatch.setattr(
+        decoder_job, "load_recognizer", lambda name, weights: FakeRecognizer()
+    )
+    shards = {
+        split: records.write_shards(
+            tmp_path / "faces", split, list(map(records.encode_face_example, part)), 1
+        )
+        for split, part in (("train", examples[:4]), ("val", examples[4:]))
+    }
+    raw = np.stack([example.face_feature for example in examples[:4]])
+    info = dataset_info.DatasetInfo(
+        kind="face",
+        recognizer=dataset_info.RecognizerInfo("dlib", DIM, "2" * 64),
+        config={},
+        splits=shards,
+        feature_statistics=dataset_info.FeatureStatistics.measure(raw),
+        mean_landmarks=np.mean([e.landmarks for e in examples], 0).tolist(),
+    )
+    dataset_info.write(tmp_path / "faces", info)
+    config = DecoderTrainingConfig(
+        face_decoder=TINY_DECODER,
+        normalizer=NormalizerConfig(center_features=True, feature_norm=1.0),
+        decoder_loss=DecoderLossConfig(identity_weight=0.0),
+        loop=LoopConfig(batch_size=2, epochs=2, validate_every=2),
+    )
+    decoder_job.train_face_decoder(config, tmp_path / "faces", tmp_path / "run")
+    decoder = decoder_bundle.load(tmp_path / "run/decoder")
+    v = decoder.normalizer.normalize(raw)
+    np.testing.assert_allclose(v.mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(v, axis=1).mean(), 1.0, rtol=1e-5)
+    # Four speakers, one face each: every face is nearest to its own prototype.
+    assert list(np.argmax(decoder.face_logits(v), 1)) == [0, 1, 2, 3]
+    log = summaries.read_log(tmp_path / "run")
+    assert {entry["kind"] for entry in log} == {"train", "validation"}
+    assert "texture" in log[0] and "landmarks" in log[0]

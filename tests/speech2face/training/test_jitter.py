@@ -56,6 +56,5 @@ def test_gradients_reach_images_and_landmarks():
         changed, points = jitter.jittered(images, landmarks, 1.0, tf.constant([0, 0]))
         loss = tf.reduce_sum(changed) + tf.reduce_sum(points)
     to_images, to_landmarks = tape.gradient(loss, [images, landmarks])
-    assert np.abs(to_images).min(axis=(1, 2, 3)).max() >= 0
     assert np.abs(to_images).mean() > 0.5
     np.testing.assert_allclose(to_landmarks, 1.0, atol=0.3)

@@ -1,28 +1,23 @@
-"""Eq. 1 and the decoder losses: by hand, against float64 twins, their gradients."""
-
-import dataclasses
+"""Eq. 1: by hand, against a float64 twin, its gradients."""
 
 import numpy as np
 import pytest
 import scipy.special
 import tensorflow as tf
 
-from speech2face.config import DecoderLossConfig, LossConfig
+from speech2face.config import LossConfig
 from speech2face.training import losses
-
-
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(0, 1, shape).astype(np.float32)
+from tests.helpers.loss_terms import assert_terms, random_array
 
 
 def voice_inputs(n=4, scale=1.0):
     return dict(
-        decoder_activation_true=np.maximum(random(n, 10, seed=1), 0),
-        decoder_activation_pred=np.maximum(random(n, 10, seed=2), 0),
-        face_feature=scale * random(n, 6, seed=3),
-        voice_feature=scale * random(n, 6, seed=4),
-        face_logits_true=3 * random(n, 5, seed=5),
-        face_logits_pred=3 * random(n, 5, seed=6),
+        decoder_activation_true=np.maximum(random_array(n, 10, seed=1), 0),
+        decoder_activation_pred=np.maximum(random_array(n, 10, seed=2), 0),
+        face_feature=scale * random_array(n, 6, seed=3),
+        voice_feature=scale * random_array(n, 6, seed=4),
+        face_logits_true=3 * random_array(n, 5, seed=5),
+        face_logits_pred=3 * random_array(n, 5, seed=6),
     )
 
 
@@ -41,17 +36,6 @@ def voice_losses(config, **inputs):
         image=inputs.get("image_pred"),
     )
     return losses.voice_losses(config, true, predicted)
-
-
-def decoder_inputs(n=3):
-    return dict(
-        texture_true=abs(random(n, 8, 8, 3, seed=1)),
-        texture_pred=abs(random(n, 8, 8, 3, seed=2)),
-        landmarks_true=100 + 20 * random(n, 68, 2, seed=3),
-        landmarks_pred=100 + 20 * random(n, 68, 2, seed=4),
-        face_feature=random(n, 6, seed=5),
-        output_feature=random(n, 6, seed=6),
-    )
 
 
 def eq_1_twin(inputs, lambda1, lambda2, temperature, n_units=1, n_classes=1):
@@ -77,13 +61,6 @@ def eq_1_twin(inputs, lambda1, lambda2, temperature, n_units=1, n_classes=1):
         + lambda2 * terms["distillation"]
     )
     return terms
-
-
-def assert_terms(result, expected):
-    assert set(result) == set(expected)
-    for name, value in expected.items():
-        assert result[name].dtype == tf.float32
-        np.testing.assert_allclose(result[name], value, rtol=1e-5, err_msg=name)
 
 
 # Eq. 1 by hand
@@ -229,7 +206,7 @@ def test_contrastive_of_a_single_pair_is_zero():
 def test_zero_features_have_finite_losses_and_gradients():
     zeros = tf.Variable(tf.zeros([2, 6]))
     with tf.GradientTape() as tape:
-        loss = losses.normalized_l2(random(2, 6), zeros)
+        loss = losses.normalized_l2(random_array(2, 6), zeros)
     np.testing.assert_allclose(loss, [1.0, 1.0], rtol=1e-6)
     assert np.isfinite(tape.gradient(loss, zeros)).all()
 
@@ -296,64 +273,3 @@ def test_a_step_against_the_gradient_lowers_each_term(name):
             variable.assign_sub(0.01 * gradient)
     after = voice_losses(LossConfig(), **{**inputs, **student})[name]
     assert (np.array(after) < np.array(before)).all()
-
-
-# The face decoder
-
-
-def test_decoder_losses_by_hand():
-    terms = losses.decoder_losses(
-        DecoderLossConfig(),
-        texture_true=np.zeros([1, 2, 2, 3]),
-        texture_pred=np.full([1, 2, 2, 3], -0.25),
-        landmarks_true=np.zeros([1, 68, 2]),
-        landmarks_pred=np.full([1, 68, 2], 22.4),
-        face_feature=[[3.0, 4.0]],
-        output_feature=[[4.0, 3.0]],
-    )
-    expected = {"texture": 0.25, "landmarks": 22.4**2, "identity": -24 / 25}
-    expected["total"] = 100 * 0.25 + 0.4 * 22.4**2 - 24 / 25
-    assert_terms(terms, {name: [value] for name, value in expected.items()})
-
-
-def test_decoder_losses_equal_their_twin():
-    inputs = decoder_inputs()
-    config = DecoderLossConfig(
-        texture_weight=2.0, landmark_weight=3.0, identity_weight=5.0
-    )
-    result = losses.decoder_losses(config, **inputs)
-    wide = {name: np.float64(value) for name, value in inputs.items()}
-    texture = abs(wide["texture_true"] - wide["texture_pred"]).mean((1, 2, 3))
-    landmarks = (wide["landmarks_true"] - wide["landmarks_pred"]) ** 2
-    a, b = wide["face_feature"], wide["output_feature"]
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    expected = {
-        "texture": texture,
-        "landmarks": landmarks.mean((1, 2)),
-        "identity": -(a * b).sum(1) / norms,
-    }
-    expected["total"] = (
-        2 * expected["texture"] + 3 * expected["landmarks"] + 5 * expected["identity"]
-    )
-    assert_terms(result, expected)
-
-
-def test_identity_is_not_needed_at_weight_0():
-    inputs = {**decoder_inputs(), "output_feature": None}
-    config = dataclasses.replace(DecoderLossConfig(), identity_weight=0.0)
-    assert set(losses.decoder_losses(config, **inputs)) == {
-        "texture",
-        "landmarks",
-        "total",
-    }
-
-
-def test_decoder_losses_pull_the_output_only():
-    variables = {k: tf.Variable(v) for k, v in decoder_inputs().items()}
-    with tf.GradientTape() as tape:
-        total = losses.decoder_losses(DecoderLossConfig(), **variables)["total"]
-    gradients = tape.gradient(total, variables)
-    for name in ("texture_true", "landmarks_true", "face_feature"):
-        assert gradients[name] is None
-    for name in ("texture_pred", "landmarks_pred", "output_feature"):
-        assert np.abs(gradients[name]).max() > 0

@@ -7,10 +7,8 @@ import pathlib
 import shlex
 import shutil
 import signal
-import subprocess
 import time
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,21 +16,14 @@ import tensorflow as tf
 from speech2face import evaluate, locks
 from speech2face import train as train_command
 from speech2face.artifacts import checkpoints, decoder_bundle, run_folder
-from speech2face.config import (
-    DecoderLossConfig,
-    DecoderTrainingConfig,
-    LoopConfig,
-    NormalizerConfig,
-    VoiceEncoderConfig,
-)
-from speech2face.data import dataset_info, input_pipeline, records
-from speech2face.training import decoder_job, ending, summaries, voice_job
+from speech2face.config import VoiceEncoderConfig
+from speech2face.data import dataset_info, input_pipeline
+from speech2face.training import ending, voice_job
 from speech2face.training.voice import Eq1, VoiceTrainer
 from tests.helpers.commands import parse
-from tests.helpers.records import DIM, face_example, write_voice_dataset
+from tests.helpers.records import DIM, write_voice_dataset
 from tests.helpers.slow import takes_seconds
 from tests.helpers.tiny_models import (
-    TINY_DECODER,
     assert_bit_identical,
     final_values,
     log_of,
@@ -237,7 +228,7 @@ def test_two_trainings_do_not_share_a_run_folder(folders, tmp_path):
 
 def test_features_of_another_recognizer_are_refused(folders, tmp_path):
     decoder = make_decoder()
-    decoder = decoder_bundle.dataclasses.replace(
+    decoder = dataclasses.replace(
         decoder, recognizer=dataset_info.RecognizerInfo("vgg_face", DIM, "1" * 64)
     )
     decoder.save(tmp_path / "decoder")
@@ -289,114 +280,6 @@ def test_only_the_voice_encoder_learns(folders):
         for one, two in zip(encoder_before, voice.model.get_weights())
     ]
     assert sum(changed) > len(changed) // 2
-
-
-def test_decoder_bundle_round_trip(folders, tmp_path):
-    decoder = decoder_bundle.load(folders / "decoder")
-    assert decoder.checksum() == make_decoder().checksum()
-    feature = np.random.default_rng(3).normal(size=(2, DIM)).astype(np.float32)
-    raw = feature / 0.5 + 0.1  # by hand: the head takes raw features
-    expected = np.maximum(raw, 0) @ decoder.head.weights
-    np.testing.assert_allclose(decoder.face_logits(feature), expected, rtol=1e-5)
-    with pytest.raises(FileNotFoundError, match="is not a face decoder"):
-        decoder_bundle.load(tmp_path)
-    decoder.save(tmp_path / "d")
-    (tmp_path / "d/decoder.npz").write_bytes(b"junk")
-    with pytest.raises(ValueError, match="is damaged"):
-        decoder_bundle.load(tmp_path / "d")
-
-
-@pytest.mark.slow
-def test_train_face_decoder_writes_a_decoder_with_prototypes(tmp_path, monkeypatch):
-    examples = [face_example(index) for index in range(6)]
-
-    class FakeRecognizer:
-        checksum = "2" * 64
-
-    monkeypatch.setattr(
-        decoder_job, "load_recognizer", lambda name, weights: FakeRecognizer()
-    )
-    shards = {
-        split: records.write_shards(
-            tmp_path / "faces", split, list(map(records.encode_face_example, part)), 1
-        )
-        for split, part in (("train", examples[:4]), ("val", examples[4:]))
-    }
-    raw = np.stack([example.face_feature for example in examples[:4]])
-    info = dataset_info.DatasetInfo(
-        kind="face",
-        recognizer=dataset_info.RecognizerInfo("dlib", DIM, "2" * 64),
-        config={},
-        splits=shards,
-        feature_statistics=dataset_info.FeatureStatistics.measure(raw),
-        mean_landmarks=np.mean([e.landmarks for e in examples], 0).tolist(),
-    )
-    dataset_info.write(tmp_path / "faces", info)
-    config = DecoderTrainingConfig(
-        face_decoder=TINY_DECODER,
-        normalizer=NormalizerConfig(center_features=True, feature_norm=1.0),
-        decoder_loss=DecoderLossConfig(identity_weight=0.0),
-        loop=LoopConfig(batch_size=2, epochs=2, validate_every=2),
-    )
-    decoder_job.train_face_decoder(config, tmp_path / "faces", tmp_path / "run")
-    decoder = decoder_bundle.load(tmp_path / "run/decoder")
-    v = decoder.normalizer.normalize(raw)
-    np.testing.assert_allclose(v.mean(0), 0, atol=1e-6)
-    np.testing.assert_allclose(np.linalg.norm(v, axis=1).mean(), 1.0, rtol=1e-5)
-    # Four speakers, one face each: every face is nearest to its own prototype.
-    assert list(np.argmax(decoder.face_logits(v), 1)) == [0, 1, 2, 3]
-    log = summaries.read_log(tmp_path / "run")
-    assert {entry["kind"] for entry in log} == {"train", "validation"}
-    assert "texture" in log[0] and "landmarks" in log[0]
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A folder on a disk of its own with room for two checkpoints."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("only root may make a small disk")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
-def test_a_full_disk_is_one_clear_line_and_earlier_checkpoints_stay(small_disk):
-    model = keras.Sequential([keras.Input([1000]), keras.layers.Dense(100)])
-    optimizer = keras.optimizers.SGD()
-    optimizer.build(model.trainable_variables)
-    kernel = model.layers[0].kernel
-    checkpointer = checkpoints.Checkpointer(small_disk, model, optimizer, keep=9)
-    checkpointer.save(1)
-    kernel.assign(np.ones(kernel.shape))
-    checkpointer.save(2)
-    before = sorted(path.name for path in (small_disk / "checkpoints").iterdir())
-    with pytest.raises(OSError, match="No space left on device; free some space"):
-        checkpointer.save(3)
-    after = sorted(path.name for path in (small_disk / "checkpoints").iterdir())
-    assert before == after
-    kernel.assign(np.zeros(kernel.shape))
-    assert checkpointer.restore_latest() == 2 and kernel.numpy().all()
-
-
-def test_checkpoints_are_kept_by_count_and_by_age(tmp_path):
-    model = keras.Sequential([keras.Input([2]), keras.layers.Dense(1)])
-    optimizer = keras.optimizers.SGD()
-    optimizer.build(model.trainable_variables)
-    checkpointer = checkpoints.Checkpointer(
-        tmp_path, model, optimizer, keep=2, keep_every_hours=1.0
-    )
-    hours = [0.0, 0.4, 0.9, 1.1, 1.5, 2.2, -50.0, -49.9, 3.0, 3.1]  # clocks jump
-    for step, hour in enumerate(hours, start=1):
-        checkpointer.save(step)
-        saved = tmp_path / f"checkpoints/ckpt-{step}.index"
-        os.utime(saved, (1e9 + 3600 * hour, 1e9 + 3600 * hour))
-    steps = [int(p.split("-")[-1]) for p in checkpoints.list_checkpoints(tmp_path)]
-    assert steps == [1, 4, 6, 7, 9, 10]
-    assert checkpointer.restore_latest() == 10
-    data = [path.name for path in (tmp_path / "checkpoints").glob("*.data-*")]
-    assert len(data) == len(steps), "no data without its index"
 
 
 def test_run_json_names_what_decides_the_result(whole_run, folders):

@@ -11,14 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speech2face.errors import UserError
-from speech2face.weights import (
-    caffe,
-    matconvnet,
-    torch7,
-    vgg_face_import,
-)
+from speech2face.weights import caffe, matconvnet, torch7, vgg_face_import
 from tests.helpers import torch_writers
 from tests.helpers import vgg_face_writers as writers
+from tests.helpers.caffe_writers import caffe_messages
 from tests.helpers.vgg_face_imports import assert_refused
 
 LAYOUTS = writers.LAYOUTS
@@ -100,7 +96,7 @@ def test_caffe_lengths_of_a_gigantic_declared_size(files, tmp_path):
 
 
 def test_caffe_shape_larger_than_its_data(tmp_path):
-    net = writers.caffe_messages()(name="x")
+    net = caffe_messages()(name="x")
     for name in ("conv1_1", "conv1_2"):
         layer = net.layer.add(name=name)
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""A convolution whose kernel's gradient is products, and a pooling, are Keras'."""
+"""Our convolution and max pooling: outputs and gradients of Keras' layers."""
 
 import keras
 import numpy as np
