@@ -88,7 +88,7 @@ def compute_correlations(
     Args:
       f2f_points: [n, 68, 2] landmarks (x, y) px of F2F.
       s2f_points: [n, 68, 2] of S2F.
-      seed: of the random pairs.
+      seed: seed of the random pairs.
     """
     other = derangement(len(f2f_points), seed)
     correlations = []
@@ -126,7 +126,7 @@ def run(
       source: 'detected', dlib on the decoded images as in the paper, or 'decoder',
         the points that the decoder's landmark branch predicts.
       n: how many random clips.
-      exaggeration: of S2F, as in `Speech2Face.faces`; Fig. 5's is 0.7.
+      exaggeration: exaggeration of S2F, as in `Speech2Face.faces`; Fig. 5's is 0.7.
     """
     predictions = material.predictions()
     seed = material.inputs.sample_seed
@@ -154,7 +154,7 @@ def run_on_folders(f2f_dir: PathLike, s2f_dir: PathLike, seed: int = 0) -> Resul
     Args:
       f2f_dir: folder of faces from faces.
       s2f_dir: folder of faces from voices.
-      seed: of the random pairs.
+      seed: seed of the random pairs.
 
     Raises:
       FileNotFoundError: a folder is missing.
@@ -185,7 +185,7 @@ def render(
       speaker_ids: [n], of the pairs it was computed from.
       drawn: (F2F, S2F) images with their landmarks, to show.
       note: about the landmarks.
-      provenance: of the faces.
+      provenance: provenance of the faces.
     """
     rows = [_row(one, speaker_ids) for one in correlations]
     (baseline,) = [one for one in correlations if one.measure == RANDOM_MEASURE]

@@ -163,7 +163,7 @@ def render_rows(
     Args:
       pairs: angles between clips.
       halves: [n] angles between the two halves of each clip.
-      speaker_ids: of the n clips.
+      speaker_ids: speaker of each of the n clips.
     """
     of_videos = {
         "(a) clips of one video": pairs.angle[pairs.same_video],
@@ -191,8 +191,8 @@ def shown_clips(clips: Sequence[int], videos: Sequence[str | None]) -> list[int]
     """The clips of one speaker that are drawn: of one video first, then of others.
 
     Args:
-      clips: of the speaker.
-      videos: of all clips.
+      clips: indices of the speaker's clips.
+      videos: video of each of all clips, None where it is unknown.
     """
     first = [i for i in clips if videos[i] == videos[clips[0]]]
     others = [i for i in clips if videos[i] != videos[clips[0]]]

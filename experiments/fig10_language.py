@@ -43,8 +43,8 @@ def compute_pairs_of_two_values(
     """Finds two clips in different languages for each speaker who has them.
 
     Args:
-      speaker_ids: of n clips.
-      labels: of the n clips.
+      speaker_ids: speaker of each of the n clips.
+      labels: labels of each of the n clips.
       label: 'language', or the label to compare instead.
 
     Returns:
@@ -75,8 +75,8 @@ def compute_pairs_of_one_value(
     """Finds two clips in the same language for each speaker and language.
 
     Args:
-      speaker_ids: of n clips.
-      labels: of the n clips.
+      speaker_ids: speaker of each of the n clips.
+      labels: labels of each of the n clips.
       label: 'language', or the label to compare instead.
     """
     groups: dict[tuple[str, str], list[int]] = collections.defaultdict(list)

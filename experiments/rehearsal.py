@@ -156,7 +156,7 @@ def measure(folders: Folders, output_dir: str) -> Result:
     """Measures the trained run on unseen voices, and draws its curves.
 
     Args:
-      folders: of a rehearsal whose commands have run.
+      folders: folders of a rehearsal whose commands have run.
       output_dir: where predictions are kept.
     """
     from speech2face.training.summaries import read_log

@@ -75,7 +75,7 @@ def compare(
 
     Args:
       material: model and clips.
-      readings: of the sets, by label.
+      readings: what was read of each set of pictures, by label.
     """
     predictions, decoder = material.predictions(), material.model.decoder
     true = predictions.face_features - decoder.mean_feature
@@ -101,7 +101,7 @@ def run(
 
     Args:
       material: model and clips.
-      recognizer_file: of the model's recognizer, if that is VGG-Face.
+      recognizer_file: weights file of the model's recognizer, if that is VGG-Face.
       compared_dirs: 'label=folder' of other pictures of the clips.
       n_shown: how many random clips.
       recognizer: reads the pictures back; by default the model's.

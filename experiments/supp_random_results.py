@@ -46,9 +46,9 @@ def draw(n_clips: int, n: int, seed: int) -> list[int]:
     """Draws clips in random order.
 
     Args:
-      n_clips: to draw from.
+      n_clips: number of clips to draw from.
       n: how many; all if there are fewer.
-      seed: of the draw.
+      seed: seed of the draw.
 
     Returns:
       Their positions.
@@ -102,7 +102,7 @@ def render_rows(retrieved: RetrievedFaces, speaker_ids: Sequence[str]) -> list[R
 
     Args:
       retrieved: the faces of q voices.
-      speaker_ids: of the q voices.
+      speaker_ids: speaker of each of the q voices.
     """
     rank, n = retrieved.true_rank, retrieved.n_faces
     rows = [

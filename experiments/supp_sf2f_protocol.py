@@ -79,7 +79,7 @@ def read_photographs(
     Args:
       material: model and clips.
       recognizer: reads the photographs.
-      person: of the n clips.
+      person: index of the person of each of the n clips.
 
     Returns:
       Embeddings [p, d] and people [p].
@@ -110,7 +110,7 @@ def read_logits(batches: Iterable[np.ndarray], weights: str) -> np.ndarray:
 
     Args:
       batches: [b, 224, 224, 3] uint8 each.
-      weights: of speech2face.import_vgg_face.
+      weights: output file of speech2face.import_vgg_face.
 
     Returns:
       [n, c].
@@ -141,10 +141,10 @@ def render_rows(
 
     Args:
       method: who made the pictures.
-      distances: of the n pictures to m people.
+      distances: distances of the n pictures to m people.
       person: [n], who speaks.
       n_galleries: how many galleries of each size are drawn.
-      seed: of the draws.
+      seed: seed of the draws.
     """
     m = distances.cosine.shape[1]
     rows = []

@@ -214,7 +214,7 @@ def render_rows(
     Args:
       spaces: features [n, d] by name.
       values: n values of the label, None where a clip has none.
-      speaker_ids: of the n clips.
+      speaker_ids: speaker of each of the n clips.
       label: name of the label.
     """
     known = [i for i, value in enumerate(values) if value is not None]

@@ -61,10 +61,10 @@ class Table:
     Attributes:
       title: heading.
       shape_titles: headings of the columns of output shapes.
-      input_shapes: of the network, one for each column, without batch.
-      layers: as built.
-      published: as published, row by row.
-      published_input: as published, for the first column.
+      input_shapes: input shapes of the network, one for each column, without the batch.
+      layers: rows of the network as it is built.
+      published: rows as published.
+      published_input: input shape as published, for the first column.
       notes: what a reader needs to know about the differences.
     """
 

@@ -41,8 +41,8 @@ class Similarity:
     """Distances between n voice features and faces in one space and scale.
 
     Attributes:
-      to_true_face: by distance name, [n].
-      to_other_face: by distance name, [n], to the face of a random other clip.
+      to_true_face: distances [n] by the name of the metric.
+      to_other_face: the same, to the face of a random other clip.
     """
 
     to_true_face: dict[str, np.ndarray]
@@ -55,8 +55,8 @@ def compute_similarity(
     """Measures feature similarity in two spaces.
 
     Args:
-      predictions: of n clips.
-      normalizer: of the model.
+      predictions: predictions for n clips.
+      normalizer: the model's normalizer.
       seed: draws the other clips.
 
     Returns:
@@ -113,7 +113,7 @@ def render_rows(
     Args:
       secs: 3 or 6, seconds of audio.
       spaces: what `compute_similarity` returned.
-      speaker_ids: of the n clips.
+      speaker_ids: speaker of each of the n clips.
     """
     rows = []
     for space, similarity in spaces.items():

@@ -42,7 +42,8 @@ class Hubness:
     """How evenly faces are retrieved; a hub is a face that is near to every voice.
 
     Attributes:
-      skewness: of how often each face is among the first 10; 0 is even, above 1 hubs.
+      skewness: skewness of how often each face is among the first 10; 0 is even, above
+        1 hubs.
       never: share of faces that are among nobody's first 10.
       most: the largest share of voices that have one face among their first 10.
     """
@@ -58,8 +59,8 @@ class Retrieval:
 
     Attributes:
       n: distinct faces in the gallery.
-      ranks: by metric, [q], of the true face of each voice.
-      hubness: by metric.
+      ranks: metric -> [q] ranks of the true face of each voice.
+      hubness: metric -> hubness.
     """
 
     n: int
@@ -71,7 +72,7 @@ class Cut(NamedTuple):
     """One reading of K.
 
     Attributes:
-      title: of the measure.
+      title: what is measured.
       last_rank: the last rank that counts.
       paper: the paper's recall in percent, or None.
     """
@@ -156,7 +157,7 @@ def render_rows(
     Args:
       secs: 3 or 6, seconds of audio.
       measured: what `compute_retrieval` returned.
-      speaker_ids: of the q voices.
+      speaker_ids: speaker of each of the q voices.
     """
     rows = []
     for metric, ranks in measured.ranks.items():

@@ -121,9 +121,9 @@ def _open_zip_member(file: Any, offset: int, size: int, name: str) -> BinaryIO:
 
     Args:
       file: the archive.
-      offset: of the header.
-      size: of the member's bytes behind it.
-      name: for errors.
+      offset: offset of the header in the archive, bytes.
+      size: number of the member's bytes, which follow the header.
+      name: name that errors give.
     """
     file.seek(offset)
     header = file.read(_ZIP_HEADER.size)

@@ -239,8 +239,8 @@ class BucketPath:
         Args:
           mode: 'r' or 'rb'.
           buffering: without a meaning here.
-          encoding: of text.
-          newline: of text.
+          encoding: encoding of text; see `open`.
+          newline: line ending of text; see `open`.
         """
         assert mode in ("r", "rb"), mode  # objects are written as a whole
         file = self._store.open(str(self), "rb")

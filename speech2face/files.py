@@ -63,7 +63,7 @@ class FolderKind:
     """Folders of one kind, which a new one of that kind may replace.
 
     Attributes:
-      noun: for messages, such as 'a bundle'.
+      noun: what messages call it, such as 'a bundle'.
       marks: names of files of which such a folder has at least one.
       names: patterns of all its files, relative to it; `*` also matches '/'.
     """
@@ -95,7 +95,7 @@ def atomic_path(
 
     Args:
       path: the file or folder.
-      kind: of the folder; without it, only an empty folder is replaced.
+      kind: kind of folder that may be replaced; without it, only an empty folder is.
       is_ours: the caller has made the folder around `path` and owns every name in it,
         so that any file may be replaced.
 
@@ -186,7 +186,7 @@ def write_atomically(path: PathLike, content: bytes, *, is_ours: bool = False) -
 
     Args:
       path: the file.
-      content: of the file.
+      content: all bytes of the file.
       is_ours: the caller owns every name in its folder.
 
     Raises:

@@ -18,7 +18,7 @@ def with_flag_files(words: Sequence[str], outer: tuple[str, ...] = ()) -> Iterat
     alone, also for the flag files that another one includes.
 
     Args:
-      words: of a command line, or lines of a flag file.
+      words: words of a command line, or lines of a flag file.
       outer: flag files that are being read: one that includes itself is left as it is.
 
     Raises:

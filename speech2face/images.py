@@ -46,7 +46,7 @@ def read_image(
     RGB; transparent areas become white.
 
     Args:
-      path: of the file.
+      path: path of the file.
       max_px: a longer image is scaled down so that its longer side has this length.
       max_pixels: a larger image is refused. A JPEG is decoded at a reduced size, and
         may be larger (`photographs.open_image`).
@@ -149,8 +149,8 @@ def grid(
     """Places rows of equally large images on a white page; rows may be short.
 
     Args:
-      rows: of images [h, w, 3] uint8.
-      titles: of the columns, written above them.
+      rows: rows of images [h, w, 3] uint8.
+      titles: titles of the columns, written above them.
       headings: a line above each row.
     """
     height, width, _ = rows[0][0].shape

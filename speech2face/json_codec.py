@@ -127,7 +127,7 @@ def parse_json(text: str | bytes, source: str, *, allow_nan: bool = True) -> Any
     """Parses JSON.
 
     Args:
-      text: as bytes, UTF-8.
+      text: bytes of UTF-8.
       source: what errors name, such as a file.
       allow_nan: whether NaN and Infinity are numbers, as in the files of Python.
 

@@ -49,7 +49,7 @@ def locked(folder: PathLike) -> Iterator[None]:
     """Holds the lock of a folder, which is created; on Windows, does nothing.
 
     Args:
-      folder: of a run or a data set.
+      folder: folder of a run or of a data set.
 
     Raises:
       UserError: another process works in it; the message names host and process.
@@ -194,8 +194,8 @@ def _check_holder(descriptor: int, folder: pathlib.Path, is_certain: bool) -> No
     """Raises UserError if the process that the lock file names is still alive.
 
     Args:
-      descriptor: of the lock file.
-      folder: for the message.
+      descriptor: file descriptor of the lock file.
+      folder: folder that the message names.
       is_certain: the system's lock was taken, so no process of this machine holds it.
     """
     holder = _holder(descriptor)

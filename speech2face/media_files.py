@@ -40,7 +40,7 @@ class MediaFile:
     """A file, or a member of an archive.
 
     Attributes:
-      path: to open it.
+      path: path that opens it.
       name: below the folder, with "/"; a member stands where its archive stands.
       archive: name of its archive below the folder; '' of a plain file.
     """

@@ -34,7 +34,7 @@ def read_npz(path: PathLike, layout: Layout | None = None) -> Arrays:
     """Reads all arrays of a file.
 
     Args:
-      path: of the file.
+      path: path of the file.
       layout: arrays that it must have. It may have others.
 
     Raises:
@@ -66,9 +66,9 @@ def check_layout(
 
     Args:
       arrays: what `read_npz` returned.
-      layout: of those that must be there.
+      layout: the arrays that must be there.
       path: that errors name.
-      **lengths: of the words in the layout that are known.
+      **lengths: lengths of those dimensions of the layout that are known.
 
     Raises:
       UserError: names the first array that is not.
@@ -115,9 +115,9 @@ def _read_array(file: Any, n_bytes: int, name: str) -> np.ndarray:
     """Reads one array.
 
     Args:
-      file: at the beginning of the array's own file.
+      file: a file at the beginning of the array's own file.
       n_bytes: that the file has.
-      name: for errors.
+      name: name that errors give.
     """
     shape, is_fortran, dtype = _read_header(file)
     n_values = math.prod(shape)

@@ -88,7 +88,7 @@ def option(
 
     Args:
       default: value if the flag is not given.
-      help_text: of the flag.
+      help_text: help text of the flag.
       minimum: least value of a number, or of each number of a list. Every number has a
         lower and an upper bound.
       maximum: greatest value.
@@ -115,7 +115,7 @@ def required(help_text: str, *, exists: PathKind = None, bucket: bool = False) -
     """Declares a config field that its command must be given.
 
     Args:
-      help_text: of the flag.
+      help_text: help text of the flag.
       exists: see `option`.
       bucket: see `option`.
     """

@@ -31,7 +31,7 @@ def cards_of_worker(number: int, n_cards: int) -> str | None:
 
     Args:
       number: any number that tells the worker from the next one.
-      n_cards: in this machine.
+      n_cards: number of cards in this machine.
     """
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     cards = [str(i) for i in range(n_cards)] if named is None else named.split(",")

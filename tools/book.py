@@ -80,7 +80,7 @@ def with_links_of_book(markdown: str, page: str) -> str:
     """Returns the text of a page whose links lead to pages and pictures of the book.
 
     Args:
-      markdown: as it is in the repository.
+      markdown: text as it is in the repository.
       page: its path in the book, such as 'tutorials/results.md'.
     """
     parts = _FENCE.split(markdown)

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 ROOT = pathlib.Path(__file__).parents[1]
 TOLERANCE = 1e-3  # of the largest value
 FEATURE_DIM, N_LANDMARKS, FACE_PX = 4096, 68, 224
-EVERY_PX = 8  # of a picture, in the reference
-N_CALLS = 5
+EVERY_PX = 8  # the reference holds every 8th pixel of a picture: a small file
+N_CALLS = 5  # timed, after one that compiles
 
 
 def prepare(backend: str) -> None:
@@ -56,7 +56,7 @@ def build(width: float, policy: str) -> dict[str, "keras.Model"]:
     """Table 1, the face decoder and the warp alone, with weights of a seed.
 
     Args:
-      width: of Table 1; 1 is the paper's.
+      width: width factor of Table 1; 1 is the paper's.
       policy: arithmetic of the networks.
     """
     import keras
@@ -143,10 +143,9 @@ def outputs(models: dict[str, "keras.Model"], frames: int) -> dict[str, np.ndarr
 
 
 def compare(reference: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> bool:
-    """Prints the largest difference of each output; whether all are small.
+    """Prints the largest difference of each output; returns whether all are small.
 
-    The outputs of a network that stands still would agree as well: their spread is
-    printed, too.
+    Outputs that are constant would agree, too, so their standard deviation is printed.
     """
     print("| output | largest difference / largest value | standard deviation |")
     print("|---|---|---|")
@@ -159,7 +158,7 @@ def compare(reference: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> b
 
 
 def seconds(call: Callable[[], Any]) -> float:
-    """The fastest of five calls after a first one."""
+    """Returns the seconds of the fastest of `N_CALLS` calls, after a first one."""
     import jax
 
     jax.block_until_ready(call())
@@ -172,7 +171,7 @@ def seconds(call: Callable[[], Any]) -> float:
 
 
 def matrix_rate(n: int, dtype: str) -> float:
-    """Operations a second of a product of two n x n matrices."""
+    """Returns the floating-point operations a second of an n x n matrix product."""
     import jax
 
     one = jax.random.normal(jax.random.key(0), (n, n), dtype)
@@ -186,7 +185,7 @@ def time_model(
     """Two rows: forward, and forward with the gradient of all weights.
 
     Args:
-      name: of the network and its arithmetic.
+      name: name of the network and its arithmetic.
       model: the network.
       given: its input.
       batch: examples in it.

@@ -67,7 +67,7 @@ def write(output: pathlib.Path, arrays: Arrays, checksum: str, half: bool) -> No
 
     Args:
       output: an .npz file.
-      arrays: by the names of `campplus.packed_names`.
+      arrays: arrays by the names of `campplus.packed_names`.
       checksum: sha256 of the file that they come from.
       half: store kernels as float16.
     """

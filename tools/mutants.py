@@ -41,7 +41,7 @@ class Mutant:
     """One changed place.
 
     Attributes:
-      path: of the module, from the repository's root.
+      path: path of the module, from the repository's root.
       place: position of the changed node in `ast.walk`; -1 changes nothing.
       line: first line of the changed expression.
       before: the expression.

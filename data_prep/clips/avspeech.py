@@ -76,7 +76,7 @@ def _read_rows(reader: Any, name: str) -> list[Segment]:
 
     Args:
       reader: `csv.reader` of the list.
-      name: of the list, for errors.
+      name: name of the list, for errors.
     """
     segments: list[Segment] = []
     seen: set[str] = set()

@@ -47,7 +47,7 @@ def read_clips(found: Found, people: People) -> list[Clip]:
 
     Args:
       found: the media of the folder, and `LISTS`.
-      people: of the metadata of both sets.
+      people: the people in the metadata of both sets.
     """
     splits = read_splits(found, people)
     clips = []
@@ -67,7 +67,7 @@ def read_faces(found: Found, people: People) -> list[Clip]:
 
     Args:
       found: the media of the folder, and `LISTS`.
-      people: of the metadata of both sets.
+      people: the people in the metadata of both sets.
     """
     ids, splits = voxceleb.ids_of(people), read_splits(found, people)
     images = {file.name: file for file in found.files if file.is_a(IMAGE_SUFFIXES)}
@@ -101,7 +101,7 @@ def read_splits(found: Found, people: People) -> dict[str, str]:
 
     Args:
       found: the media of the folder, and `LISTS`.
-      people: of the metadata of both sets.
+      people: the people in the metadata of both sets.
 
     Raises:
       UserError: split.json is damaged, or there are several.

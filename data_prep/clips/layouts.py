@@ -140,7 +140,7 @@ def _finish(
     """Says what was not taken, and gives the clips their splits.
 
     Args:
-      clips: of the layout.
+      clips: clips that the layout found.
       found: all media of the folder.
       job: sizes of the splits.
       layout: its name.

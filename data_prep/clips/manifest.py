@@ -33,6 +33,7 @@ from typing import Any
 from speech2face import media_files
 from speech2face.errors import UserError
 from speech2face.files import PathLike, as_path, is_in_bucket
+from speech2face.paper import N_LANDMARKS
 
 SPLITS = ("train", "val", "test")
 KNOWN_COLUMNS = (
@@ -49,8 +50,8 @@ KNOWN_COLUMNS = (
     "split",
 )
 VOICE_COLUMNS = ("clip_id", "media", "speaker_id")
-_N_COORDINATES = 2 * 68  # dlib's landmarks
 FACE_COLUMNS = ("clip_id", "face", "speaker_id")
+_N_COORDINATES = 2 * N_LANDMARKS
 # Not in the paper, which uses AVSpeech's own lists: docs/decisions/data-split.md.
 MAX_FRACTION = 0.1  # of val and of test
 MAX_CLIPS = 5000  # the size of the paper's evaluation (Tables 2 and 3)
@@ -116,7 +117,7 @@ def read_manifest(
       path: the CSV file.
       media_dir: folder that its paths are relative to; '' means the CSV's own folder.
       required: columns that must exist and be filled in every row.
-      sizes: of the splits of clips without one.
+      sizes: about how many clips without a split go to val and to test.
 
     Returns:
       Clips in file order, each with a split.
@@ -160,9 +161,9 @@ def assign_splits(
     """Fills missing splits; a speaker's declared split holds for all its clips.
 
     Args:
-      clips: with or without a split.
-      name: of the list that they come from, for messages.
-      sizes: of the splits of clips without one.
+      clips: clips with or without a split.
+      name: name of the list that they come from, for messages.
+      sizes: about how many clips without a split go to val and to test.
 
     Raises:
       UserError: a clip id occurs twice or a speaker is declared in two splits.
@@ -306,7 +307,7 @@ def _coordinates(row: dict[str, str], where: str) -> tuple[float, ...]:
     if words and len(words) != _N_COORDINATES:
         raise UserError(
             f"{where}: normalized_landmarks has {len(words)} numbers; expected "
-            f"{_N_COORDINATES}, x and y of 68 points"
+            f"{_N_COORDINATES}, x and y of {N_LANDMARKS} points"
         )
     numbers = (_number(word, "normalized_landmarks", where) for word in words)
     return tuple(number for number in numbers if number is not None)

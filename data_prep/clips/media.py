@@ -115,7 +115,7 @@ def frames_between(
 
     Args:
       source: a path, or a file object that can seek.
-      name: of the source, for errors.
+      name: name of the source, for errors.
       start_secs: first time, from the beginning of the file.
       end_secs: last time.
 
@@ -175,7 +175,7 @@ def _frame_at(opened: Media, stream: Any, at_secs: float) -> Any:
     Args:
       opened: the file.
       stream: its video stream.
-      at_secs: from the beginning of the file.
+      at_secs: seconds from the beginning of the file.
     """
     current, current_secs, period_secs = None, 0.0, 0.0
     for frame, frame_secs in _timed_frames(opened, stream, at_secs):
@@ -197,7 +197,7 @@ def _timed_frames(
     Args:
       opened: the file.
       stream: its video stream.
-      from_secs: from the beginning of the file.
+      from_secs: seconds from the beginning of the file.
     """
     n_pixels = 0
     frames = seeking.frames_from(opened, stream, from_secs, _frames)
@@ -228,8 +228,8 @@ def _upright_rgb(
     """Returns a frame as players show it: square pixels, turned, mirrored.
 
     Args:
-      frame: as it is stored.
-      ratio: of a pixel's width to its height; None or 0 if the file does not say.
+      frame: frame as it is stored.
+      ratio: ratio of a pixel's width to its height; None or 0 if the file does not say.
       max_px: longer side limit.
     """
     pixels = frame.to_ndarray(format="rgb24", threads=1)  # as the decoder has
@@ -245,8 +245,8 @@ def _with_square_pixels(
     """Enlarges the shorter side of the pixels, so that no detail is lost.
 
     Args:
-      image: as stored.
-      ratio: of a pixel's width to its height; None or 0 if the file does not say.
+      image: image as it is stored.
+      ratio: ratio of a pixel's width to its height; None or 0 if the file does not say.
     """
     if not ratio or ratio == 1 or not 1 / _MAX_PIXEL_RATIO <= ratio <= _MAX_PIXEL_RATIO:
         return image

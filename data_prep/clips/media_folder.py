@@ -1,6 +1,6 @@
 """Reads clips from folders of media, with or without metadata, and from WebDatasets.
 
-anna/1.mp4                a sub-folder is a speaker, a file outside one is one, too
+anna/1.mp4                each subfolder is a speaker, and so is a file outside one
 anna/2.wav, anna/2.jpg    sound, and a picture of the same name
 metadata.csv, .jsonl      of an audio folder or a video folder, or of a folder in it:
                           the column file_name, relative to the same folder, and any
@@ -105,7 +105,7 @@ def _folder_clip(name: str, path: str, face: str) -> Clip:
 
     Args:
       name: below the folder.
-      path: of the file.
+      path: path of the file.
       face: path of a picture, or ''.
     """
     parts = name.split("/")
@@ -180,7 +180,7 @@ def _cells(row: dict[str, str], name: str, speaker: str = "") -> dict[str, str]:
 
     Args:
       row: name -> cell.
-      name: of the file.
+      name: name of the file.
       speaker: if the row names none; '' is the file's folder.
     """
     parts = [part for part in name.split("/") if part]

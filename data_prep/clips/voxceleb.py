@@ -38,9 +38,9 @@ class Person:
     """A row of the metadata; '' where a cell is missing.
 
     Attributes:
-      names: of VGGFace or VGGFace2; folders of faces have them.
+      names: the person's names in VGGFace or VGGFace2; folders of faces have them.
       gender: 'male', 'female' or as it is written.
-      nationality: as it is written.
+      nationality: nationality as it is written there.
       set: 'dev' or 'test'.
     """
 
@@ -58,7 +58,7 @@ def read_clips(found: Found, people: People) -> list[Clip]:
 
     Args:
       found: the media of the data set's folder.
-      people: of `read_metadata`; {} leaves out labels and the test split.
+      people: what `read_metadata` returned; {} leaves out labels and the test split.
     """
     ids = ids_of(people)
     media: dict[Place, str] = {}
@@ -90,7 +90,7 @@ def person_of(parts: Sequence[str], ids: dict[str, str]) -> tuple[str, int]:
     """Returns the person that a path names and where; ('', 0) if it names none.
 
     Args:
-      parts: of the path.
+      parts: parts of the path.
       ids: see `ids_of`.
     """
     for index, part in enumerate(parts):
@@ -114,7 +114,7 @@ def _clip_of(
 
     Args:
       place: person, video, utterance.
-      path: of the video or sound.
+      path: path of the video or sound.
       faces: images by the place that they show.
       people: `read_metadata`.
     """

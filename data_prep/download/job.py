@@ -237,7 +237,7 @@ class _Job:
         """Fetches a segment and records how that ended.
 
         Args:
-          source: of this thread.
+          source: this thread's source of videos.
           info: the site's description of the video; None if it must be asked for.
           segment: what to fetch.
 

@@ -41,7 +41,7 @@ def write_dataset(
     Args:
       output_dir: folder of the data set.
       works: finished work; the records of one follow those of the other.
-      kind: of the records.
+      kind: kind of the records.
       config: the job's options, stored in `dataset.json`.
       n_shards: shards of each split; 0 makes them about 256 MB large.
       mean_landmarks: [n, 2] in px, of a face data set.

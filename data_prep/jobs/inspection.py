@@ -31,9 +31,9 @@ def inspect(data_dir: PathLike) -> dict[str, Any]:
         kind, recognizer, feature_dim: as `dataset.json` has them.
         splits: for each split its numbers of records, shards, bytes and speakers.
         crop_bytes: mean size of the face crops.
-        audio_encoding: of voice data.
+        audio_encoding: how the sound of voice data is encoded.
         feature_norm: mean and sd.
-        secs: of voice data: min, median, mean, max, and the share below 6 s.
+        secs: lengths of voice data: min, median, mean, max, and the share below 6 s.
         labels: for each label the counts of its values.
         problems: sentences.
         pictures: [h, w, 3] uint8 of a few records, with their captions.
@@ -100,7 +100,7 @@ def write_pictures(summary: dict[str, Any], output_dir: PathLike) -> list[str]:
     """Writes `contact_sheet.png` and, if there are labels, `labels.png` (Fig. 4b).
 
     Args:
-      summary: of `inspect`.
+      summary: what `inspect` returned.
       output_dir: folder for the pictures.
 
     Returns:
@@ -177,9 +177,8 @@ class _Findings:
         if isinstance(example, records.VoiceExample):
             self._secs.append(len(example.waveform) / SAMPLE_RATE_HZ)
         if len(self._pictures) < N_PICTURED:
-            with contextlib.suppress(
-                OSError, ValueError
-            ):  # a damaged crop is a problem already
+            # A damaged crop is listed as a problem already.
+            with contextlib.suppress(OSError, ValueError):
                 self._pictures.append(_picture(example))
 
     def summary(self, data_dir: PathLike) -> dict[str, Any]:
@@ -247,8 +246,8 @@ def _drawn(waveform: np.ndarray, width: int, height: int = 40) -> np.ndarray:
 
     Args:
       waveform: [n].
-      width: in px.
-      height: in px.
+      width: width in px.
+      height: height in px.
     """
     parts = np.array_split(np.abs(waveform), width)
     level = np.array([part.max(initial=0.0) for part in parts])

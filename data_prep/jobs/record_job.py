@@ -70,7 +70,7 @@ def describe(
     """Returns all that decides the records: a folder of another job is refused.
 
     Args:
-      options: of the command.
+      options: the command's options.
       clips: what the manifest or layout lists.
       kind: 'voice' or 'face'.
       extra: options of this kind of job.
@@ -109,8 +109,9 @@ def _weights_file(options: JobOptions) -> str:
 def is_finished(output_dir: str, job: dict[str, Any]) -> bool:
     """Returns whether `output_dir` holds this job's data set, and prints so if it does.
 
-    Every shard must be there in its size. `data_prep.inspect_tfrecords` compares the
-    contents too, which takes as long as reading them.
+    Every shard must have the size that `dataset.json` gives.
+    `data_prep.inspect_tfrecords` compares the contents too, which takes as long as
+    reading them.
 
     Raises:
       UserError: it holds the data set of another job, or a damaged one.
@@ -172,7 +173,7 @@ def run_pass(
     Args:
       options: recognizer, runner and time limit.
       work: the folder, started.
-      stages: in order; the last one makes the record.
+      stages: the stages in order; the last one makes the record.
       description: what the progress bar counts.
       n_workers: processes on this machine; 0 is one for each core.
     """

@@ -47,7 +47,7 @@ def render(
     """A picture of the face before a background.
 
     Args:
-      face: from `faces.build`.
+      face: a face of `faces.build`.
       view: camera and light.
       background: [height_px, width_px, 3] float32 linear light.
 
@@ -100,8 +100,8 @@ def draw_background(
 
     Args:
       rng: decides how it looks.
-      width_px: of the picture.
-      height_px: of the picture.
+      width_px: width of the picture.
+      height_px: height of the picture.
 
     Returns:
       [height_px, width_px, 3] float32 linear light.

@@ -218,10 +218,10 @@ def _write_person(
     """Writes all files of one person.
 
     Args:
-      person: who.
+      person: whose files are written.
       n_clips: how often the person speaks.
-      config: of the sample.
-      folder: of the sample.
+      config: what the sample is to be.
+      folder: folder of the sample.
 
     Returns:
       Rows for the manifests, and the truth.

@@ -37,7 +37,8 @@ class _Style:
 
 
 # None hangs below the chin: a decoder has no landmarks there, and would draw the mean
-# of long hair and bare necks beside everybody's neck.
+# of long hair and bare necks beside everybody's neck. The numbers are volume, line_y,
+# front_y, inset, fray, waves.
 _LONG = _Style(0.12, -0.98, 1.55, 0.06, behind=(1.26, 1.52))
 _WAVES = _Style(0.18, -0.96, 1.50, 0.03, waves=0.10, behind=(1.40, 1.45), has_part=True)
 _BOB = _Style(0.15, -0.92, 1.35, 0.08, behind=(1.32, 1.30), has_part=True)

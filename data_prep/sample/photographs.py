@@ -51,7 +51,7 @@ def write_photographs(
       person: who is photographed.
       n_photographs: how many.
       seed: decides on light, pose, place and background.
-      folder: of the sample; the pictures lie in its subfolder `faces`.
+      folder: folder of the sample; the pictures lie in its subfolder `faces`.
     """
     (face,) = faces.build(person, _UNIT_PX)
     units = landmarks68(measure(person))

@@ -52,7 +52,7 @@ def write_clips(
       person: who speaks.
       n_clips: how many.
       seed: decides on text, light, place, background and sway.
-      folder: of the sample; the videos lie in its subfolder `media`.
+      folder: folder of the sample; the videos lie in its subfolder `media`.
 
     Returns:
       The clips in order.

@@ -216,7 +216,7 @@ class WarpTextures(Stage):
         """Returns the examples whose identity has enough photographs, averaged.
 
         Args:
-          examples: by clip id.
+          examples: examples by clip id.
           given: clip ids whose normalized face is the manifest's.
         """
         members = collections.defaultdict(list)
@@ -264,7 +264,7 @@ def average_face(
     """Averages the faces of one identity.
 
     Args:
-      examples: with textures.
+      examples: examples with textures.
       mean_landmarks: [n, 2] in px, to which the textures are warped.
 
     Returns:

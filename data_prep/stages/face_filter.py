@@ -153,7 +153,7 @@ def find_broken_limit(
     """Returns why a photograph is rejected, or None for a frontal, neutral, sharp face.
 
     Args:
-      measures: of its landmarks.
+      measures: what was measured at its landmarks.
       crop: [224, 224, 3] uint8, its face crop.
       landmarks_in_crop: [68, 2] landmarks in pixels of the crop.
       limits: the least and largest accepted measures.

@@ -44,7 +44,7 @@ def plan(
       work: finished work with the face records.
       n_morphs: number of morphs.
       n_neighbors: the second face is one of this many nearest ones of the first.
-      landmark_weight: of the landmarks in the distance between two faces.
+      landmark_weight: weight of the landmarks in the distance between two faces.
       seed: decides the pairs and shares.
       clips_per_chunk: size of the chunks.
 
@@ -188,7 +188,7 @@ def mix(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
     Args:
       first: array of any shape.
       second: array of the same shape.
-      share: of the second, in 0..1.
+      share: share of the second face, in 0..1.
     """
     return (1.0 - share) * first.astype(np.float64) + share * second.astype(np.float64)
 
@@ -254,7 +254,7 @@ def _draw_pair(
     """Draws two faces of different people, neighbors if the first has any.
 
     Args:
-      speakers: of the n faces.
+      speakers: speaker of each of the n faces.
       neighbors: [n, k] indices of the nearest faces of each.
       random: decides.
     """

@@ -131,7 +131,7 @@ def run_stages(
 
     Args:
       work: the job's folder, started.
-      stages: in order; the last one makes the record.
+      stages: the stages in order; the last one makes the record.
       recognizer: its name, feature_dim and checksum, stored with every chunk.
       n_workers: processes on this machine; 0 is one for each core, and fewer for a few
         clips.

@@ -24,7 +24,7 @@ class Item:
 
     Attributes:
       clip: the manifest's row.
-      chunk_index: of the chunk that it belongs to.
+      chunk_index: index of the chunk that it belongs to.
       values: what the stages have made so far, by name.
       rejection: why it was rejected; None if it was not.
     """

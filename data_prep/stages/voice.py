@@ -193,9 +193,10 @@ def voice_stages(
     Args:
       recognizer: name of the face recognizer.
       weights: its weights file; '' for dlib's.
-      audio_encoding: of the waveform in the record.
+      audio_encoding: encoding of the waveform in the record.
       max_audio_secs: sound to keep of each clip; 0 keeps all.
-      channel: of sound with several, from 0; -1 is the mean of all, or the loudest.
+      channel: which channel of sound that has several, from 0; -1 is the mean of all,
+        or the loudest.
     """
     return [
         ReadSound(max_audio_secs, channel),

@@ -71,7 +71,7 @@ class Rejection:
     """Why a clip was rejected.
 
     Attributes:
-      clip_id: of the clip.
+      clip_id: name of the clip.
       stage: name of the stage that rejected it.
       reason: snake_case, counted in reports.
       detail: a sentence.
@@ -99,10 +99,10 @@ class ChunkSummary:
     """What happened to the clips of a chunk.
 
     Attributes:
-      index: of the chunk in the plan.
-      split: of all its clips.
+      index: index of the chunk in the plan.
+      split: split of all its clips.
       stages: for each stage in order: `stage`, `n_in`, `n_out`, `secs`, `core_secs`.
-      rejections: of the clips without a record.
+      rejections: rejections of the clips without a record.
       recognizer: its name, feature_dim and checksum.
       record_bytes: size of each record.
     """

@@ -70,8 +70,8 @@ def drawn_frames(height: int, width: int, n: int) -> Iterator[Frame]:
     """Draws frames with a face whose box is 14 to 35 % of the height.
 
     Args:
-      height: of each frame, px.
-      width: of each frame, px.
+      height: height of each frame, px.
+      width: width of each frame, px.
       n: how many.
     """
     for seed, share in enumerate(np.linspace(_SMALLEST_FACE, _LARGEST_FACE, n)):

@@ -57,10 +57,10 @@ class Twin(keras.Model):
         """Builds the encoder.
 
         Args:
-          config: of the training.
+          config: configuration of the training.
           decoder: f_dec and f_VGG are those of this one.
-          fc2_unit: what ADAM measures the weights of fc2 in: docs/decisions/first-
-            weights.md.
+          fc2_unit: the unit in which ADAM learns the weights of fc2
+            (docs/decisions/first-weights.md).
         """
         super().__init__()
         self._loss_config = config.loss

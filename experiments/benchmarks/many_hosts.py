@@ -33,10 +33,10 @@ class Rates:
       examples_per_sec: that a host trains.
       records_per_sec: that a host reads from memory and shuffles, without parsing.
       record_bytes: size of a record.
-      network_bytes_per_sec: of a host.
+      network_bytes_per_sec: rate of a host's network.
       storage_bytes_per_sec: that the store gives to all hosts together.
       checkpoint_secs: all hosts wait while the chief writes.
-      restart_secs: from the loss of a host to the first iteration after it.
+      restart_secs: seconds from the loss of a host to the first iteration after it.
       losses_a_day: hosts that the whole cluster loses.
     """
 
@@ -79,7 +79,7 @@ def iteration(rates: Rates, plan: Plan, n_hosts: int, rule: Rule) -> Iteration:
     1 record in 32 more.
 
     Args:
-      rates: of a host, and of what all share.
+      rates: rates of a host, and of what all share.
       plan: batch, checkpoints, examples.
       n_hosts: how many train together.
       rule: what each of them reads.
@@ -104,7 +104,7 @@ def last_without_waiting(rates: Rates, plan: Plan, rule: Rule) -> int:
     """The largest number of hosts whose reading is not longer than their training.
 
     Args:
-      rates: of a host, and of what all share.
+      rates: rates of a host, and of what all share.
       plan: batch, checkpoints, examples.
       rule: what each host reads.
     """
@@ -132,7 +132,7 @@ class Training:
     """Days of a training, and of that.
 
     Attributes:
-      days: from start to end.
+      days: days from start to end.
       saving: days that the hosts wait for checkpoints.
       lost: days of iterations that are repeated, and of restarts.
       n_losses: how many hosts were lost.
@@ -152,11 +152,11 @@ def simulate(
     All hosts then go back to the last checkpoint.
 
     Args:
-      rates: of a host, and of what all share.
+      rates: rates of a host, and of what all share.
       plan: batch, checkpoints, examples.
       n_hosts: how many train together.
       rule: what each of them reads.
-      seed: of the times at which hosts are lost.
+      seed: seed of the times at which hosts are lost.
 
     Raises:
       UserError: hardly any checkpoint would be reached before the next loss.
@@ -198,7 +198,7 @@ def to_markdown(rates: Rates, plan: Plan, hosts: tuple[int, ...]) -> str:
     Hours are the mean of twenty trainings, which lose hosts at other times.
 
     Args:
-      rates: of a host, and of what all share.
+      rates: rates of a host, and of what all share.
       plan: batch, checkpoints, examples.
       hosts: the numbers of hosts.
     """

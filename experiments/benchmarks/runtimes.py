@@ -96,7 +96,7 @@ def measure(
 
     Args:
       model: is exported.
-      size: of the networks, for the table.
+      size: size of the networks, for the table.
       files: (format, precision of the weights) of each file.
       n_repeats: calls of which the fastest counts.
 

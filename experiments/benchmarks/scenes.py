@@ -30,8 +30,8 @@ def draw(height: int, width: int, face_px: float, seed: int) -> Scene:
     """A person before a wall, at random.
 
     Args:
-      height: of the picture, pixels.
-      width: of the picture, pixels.
+      height: height of the picture, pixels.
+      width: width of the picture, pixels.
       face_px: about the side of the detector's box.
       seed: decides who it is, and where.
 

@@ -4,9 +4,9 @@
     python -m experiments.benchmarks.stages --n_people=20
 
 Generates a few talking people, makes records of them in one process, and reads these.
-Measures the time of each stage a clip, beside all stages together; and the input
-pipeline's time an example (parse, decode, fit to 6 s, batch), beside TensorFlow reading
-the records without parsing them.
+Measures the seconds per clip of each stage, relative to all stages together. Then
+measures the seconds per example of the input pipeline (parse, decode, fit to 6 s,
+batch), relative to TensorFlow reading the records without parsing them.
 """
 
 import dataclasses

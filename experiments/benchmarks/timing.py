@@ -96,7 +96,7 @@ class Run(NamedTuple):
     """A process that has ended.
 
     Attributes:
-      secs: from start to end.
+      secs: seconds from start to end.
       memory_mb: its peak resident memory, which is at least its parent's.
       stdout: what it printed.
     """

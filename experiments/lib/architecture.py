@@ -35,13 +35,13 @@ class BuiltLayer:
     """A layer with the ReLU and the batch normalization that follow it.
 
     Attributes:
-      name: of the layer.
-      operations: in order, as `PublishedLayer.operations`.
+      name: name of the layer.
+      operations: names in order, as `PublishedLayer.operations`.
       channels: channels or units of its output.
       stride: None for a fully connected layer without a spatial input.
       kernel: likewise; a fully connected layer's is its whole spatial input.
       output_shapes: without the batch, one for each input shape.
-      n_parameters: of all its operations.
+      n_parameters: number of parameters of all its operations.
       multiply_adds: per example, for the first input shape.
     """
 
@@ -89,7 +89,7 @@ def built_layers(
     Args:
       model: all its weights must belong to these layers or to the ReLU and batch
         normalization directly behind them.
-      names: of the layers to list.
+      names: names of the layers to list.
       shapes: output shapes of all layers, one dict for each input to report.
 
     Raises:

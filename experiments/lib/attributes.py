@@ -130,7 +130,7 @@ class LabelProbe:
 
         Args:
           data_dir: voice data set.
-          normalizer: of the model whose features will be read.
+          normalizer: normalizer of the model whose features will be read.
           n: how many clips.
         """
         from speech2face.data import records

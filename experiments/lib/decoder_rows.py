@@ -80,8 +80,8 @@ def attribute_rows(
 
     Args:
       true: the attributes of the n photographs.
-      readings: of the sets, by label.
-      voices: of the voice features.
+      readings: what was read of each set of pictures, by label.
+      voices: what was read of the faces drawn from voice features.
       speakers: n ids, for the intervals.
     """
     rows = []

@@ -33,7 +33,7 @@ class TraitMeasure(NamedTuple):
     """How well a trait is read from features of unseen people, as correlations.
 
     Attributes:
-      name: of the trait.
+      name: name of the trait.
       is_told: whether the voice depends on it.
       voice: r of the trait and what S2F features say of it.
       interval: 95 % interval of `voice`, drawing people; None for too few.
@@ -76,7 +76,7 @@ def read_traits(
     Args:
       features: [m, d] v_f of people that the model was trained on.
       labels: m dicts of their traits.
-      predictions: of other people.
+      predictions: predictions for other people.
     """
     measures = []
     for name, classes in TRAITS.items():

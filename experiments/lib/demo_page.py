@@ -111,7 +111,7 @@ def compute_metrics(predictions: Predictions, angle_degrees: float) -> list[Metr
     """How often the right person is found, beside chance.
 
     Args:
-      predictions: of unseen people.
+      predictions: predictions for unseen people.
       angle_degrees: mean angle of predicted and true features.
     """
     ranks, n_people = person_ranks(predictions)

@@ -30,7 +30,7 @@ class Experiment:
     """One table or figure.
 
     Attributes:
-      name: of its module and of its files.
+      name: name of its module and of its files.
       section: where it stands on the results page.
       run: measures it and returns the `Result`; its other arguments have defaults.
       takes: types of the arguments of `run`: `Material`, `Inputs`, `Runs`, `Provider`,

@@ -25,7 +25,7 @@ class Measure(NamedTuple):
     """One measure of a face.
 
     Attributes:
-      name: as in Fig. 5.
+      name: name in Fig. 5.
       formula: what is measured, in words.
       segments: the one or two segments whose lengths it is made of.
       combine: how two lengths become one number; 'mean' also for a single one.

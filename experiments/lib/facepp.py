@@ -47,7 +47,7 @@ class FacePlusPlus:
 
         Args:
           cache_dir: where answers are kept.
-          url: of the service.
+          url: address of the service.
           calls_per_sec: the free plan allows about one at a time.
           sleep: waits so many seconds.
 

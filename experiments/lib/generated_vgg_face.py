@@ -40,7 +40,7 @@ def write(
     Args:
       path: the file to write.
       face_crops: uint8 [n, 224, 224, 3], on which the weights of fc7 and fc8 are set.
-      size: of the network.
+      size: size of the network.
     """
     from speech2face.models import vgg_face
 

@@ -179,9 +179,9 @@ def draw_clips(speaker_ids: Sequence[str], n: int, seed: int = 0) -> list[int]:
     """Draws one random clip each of n random speakers (of all, if there are fewer).
 
     Args:
-      speaker_ids: of the clips to draw from.
+      speaker_ids: speaker of each of the clips to draw from.
       n: how many speakers.
-      seed: of the draw.
+      seed: seed of the draw.
 
     Returns:
       Indices into `speaker_ids`.

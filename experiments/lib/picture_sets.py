@@ -81,7 +81,7 @@ def picture_batches(
 
     Args:
       material: model and clips.
-      folders: by label, pictures of other makers.
+      folders: label -> folder of another method's pictures.
       clips: indices of the clips; by default of all.
     """
     predictions = material.predictions()
@@ -226,8 +226,8 @@ def retrieval(
     """Compares centered features [n, d] with those of the true faces [n, d].
 
     Args:
-      features: of the pictures, [n, d].
-      true: of the clips' faces, [n, d].
+      features: features of the pictures, [n, d].
+      true: features of the clips' true faces, [n, d].
       gallery: the distinct faces [m, d] to search, those of the n clips first; by
         default those of `true`.
     """

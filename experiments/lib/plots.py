@@ -48,9 +48,10 @@ def face_sheet(
     """Faces in rows, a title above each column and a caption below each face.
 
     Args:
-      rows: of images [h, w, 3] uint8; each is made `face_px` square.
-      titles: of the columns.
-      captions: of the faces, as `rows`; short, they are one line.
+      rows: rows of images [h, w, 3] uint8; each is made `face_px` square.
+      titles: titles of the columns.
+      captions: captions of the faces, arranged as `rows`; short, since they are one
+        line.
       face_px: size of a face.
       headings: a line above each row.
 

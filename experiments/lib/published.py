@@ -200,7 +200,7 @@ class PublishedScore(NamedTuple):
     """What a paper after Speech2Face reports on HQ-VoxCeleb; None where it does not.
 
     Attributes:
-      cosine: of the embeddings of a generated face and of the speaker's faces.
+      cosine: cosine of the embeddings of a generated face and of the speaker's faces.
       recall_5: recall@5 in percent.
       recall_10: recall@10 in percent.
       vggface_score: mean of the parts.

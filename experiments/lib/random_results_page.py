@@ -55,8 +55,8 @@ class Retrieval(NamedTuple):
     """One query on the page.
 
     Attributes:
-      clip: of the voice.
-      rank: of its true face, as text.
+      clip: the voice that asks, as it is shown.
+      rank: rank of its true face, as text.
       faces: the nearest first.
     """
 
@@ -76,7 +76,7 @@ def write_page(
 
     Args:
       material: model and clips.
-      name: of the page and of the folder of its files.
+      name: name of the page and of the folder of its files.
       shown: clips whose results are shown.
       queries: clips whose voices are queries.
       retrieved: the faces nearest to the queries.

@@ -83,7 +83,7 @@ class Result:
     """An experiment's outcome.
 
     Attributes:
-      name: of the experiment, and of its files.
+      name: name of the experiment, and of its files.
       title: heading, with the number that the item has in the paper.
       shows: what the paper shows and what this is, a sentence or two.
       rows: the table; empty for a picture alone. All have the same keys.
@@ -219,7 +219,7 @@ def interval(
     Args:
       values: [n, ...], one row for each clip.
       speaker_ids: n names.
-      statistic: of the rows of the drawn speakers.
+      statistic: function of the rows of the drawn speakers.
 
     Returns:
       (low, high), or None for fewer than two speakers.

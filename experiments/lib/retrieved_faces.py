@@ -35,7 +35,7 @@ def compute_nearest_faces(
     """Searches all faces for those nearest to the voices of some clips.
 
     Args:
-      predictions: of all clips; their distinct faces are the gallery.
+      predictions: predictions for all clips; their distinct faces are the gallery.
       indices: q clips whose voices are the queries.
       k: how many faces for each.
     """

@@ -60,8 +60,8 @@ def compute_own_and_others(values: np.ndarray, person: np.ndarray) -> OwnAndOthe
     """Splits distances [n, m] into those to the speaker and those to others.
 
     Args:
-      values: of n generated faces to m > 1 people.
-      person: [n], who speaks.
+      values: [n, m], between n generated faces and m > 1 people.
+      person: [n], index of who speaks.
     """
     n, m = values.shape
     own = values[np.arange(n), person]
@@ -79,7 +79,7 @@ def compute_recalls(
       person: [n], who speaks; each of the m people does.
       size: people in a gallery, at most m.
       n_galleries: how many are drawn.
-      seed: of the draws.
+      seed: seed of the draws.
 
     Returns:
       By K, the recall in percent in each gallery. Ties count half.
@@ -104,7 +104,7 @@ def compute_vggface_score(logits: np.ndarray, seed: int) -> tuple[float, float]:
 
     Args:
       logits: [n, c] of n >= 5 pictures.
-      seed: of the order in which pictures come to the five parts.
+      seed: seed of the order in which pictures come to the five parts.
 
     Returns:
       Mean and standard deviation over the parts of exp(KL(p(c | picture) || p(c))).

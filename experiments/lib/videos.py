@@ -31,7 +31,7 @@ def video_of(clip_id: str, speaker_id: str, labels: dict[str, str]) -> str | Non
     """Returns the video of one clip, or None if nothing tells it.
 
     Args:
-      clip_id: of the clip.
+      clip_id: name of the clip.
       speaker_id: its speaker; in AVSpeech the video.
       labels: its labels, which may name the video.
     """

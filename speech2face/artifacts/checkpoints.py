@@ -24,7 +24,7 @@ from speech2face.files import PathLike
 
 CHECKPOINT_DIR = "checkpoints"
 
-# Names that TensorFlow gives. A 0 in front would be another file than `ckpt-{step}`.
+# Names that TensorFlow gives. No leading 0: `ckpt-{step}` would be another file.
 _STEP = r"ckpt-(0|[1-9]\d{0,17})"
 _INDEX = re.compile(_STEP + r"\.index", re.ASCII)
 _DATA = re.compile(_STEP + r"\.data-\d{5}-of-\d{5}", re.ASCII)
@@ -61,7 +61,8 @@ class Checkpointer:
           model: saved and restored.
           optimizer: saved and restored; without it, only the model is restored.
           keep: number of newest checkpoints that stay.
-          keep_every_hours: of the older ones, one in so many hours stays; 0 keeps none.
+          keep_every_hours: hours between the older checkpoints that stay; 0 keeps
+            none of them.
         """
         self._dir = files.as_path(run_dir) / CHECKPOINT_DIR
         self._keep = keep
@@ -82,8 +83,9 @@ class Checkpointer:
 
         Args:
           step: the iteration.
-          first: called before; writes the log, of which a resumed run drops what is
-            later than its checkpoint.
+          first: called before the checkpoint is written. It writes the log: a resumed
+            run drops log entries that are later than its checkpoint, but cannot
+            recover missing ones.
 
         Raises:
           OSError: it cannot be written; the earlier checkpoints are unchanged.

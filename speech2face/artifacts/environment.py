@@ -80,7 +80,7 @@ def why_unused(cards: Sequence[str]) -> str:
     """Returns why TensorFlow uses none of the machine's GPUs, in a sentence.
 
     Args:
-      cards: of the machine, by model; for none, '' is returned.
+      cards: names of the machine's GPUs; if there are none, '' is returned.
     """
     import tensorflow as tf
 

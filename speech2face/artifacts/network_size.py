@@ -29,7 +29,7 @@ def check_decoder(
     """Checks the config of a face decoder.
 
     Args:
-      folder: of the decoder.
+      folder: folder of the decoder.
       config: its widths.
       feature_dim: length of the face feature.
       n_landmarks: points of the mean face.

@@ -20,7 +20,7 @@ def save(
 
     Args:
       path: the .npz file, or a file that is open for writing.
-      variables: of one model; their paths must differ.
+      variables: variables of one model; their paths must differ.
       half: store float16, which halves the file.
     """
     values = {}

@@ -313,7 +313,7 @@ def _frames(packets: Iterator[Any], after_seek: bool) -> Iterator[Any]:
     docs/decisions/damaged-media.md.
 
     Args:
-      packets: of the sound.
+      packets: packets of the sound track.
       after_seek: whether they begin where a seek has landed.
     """
     started, damage = False, None

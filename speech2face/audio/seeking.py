@@ -73,7 +73,7 @@ def _unless_stray(
     """Yields frames; returns False if they end as damaged where a seek has landed.
 
     Args:
-      frames: with their times.
+      frames: frames with their times.
       from_secs: see `frames_from`.
     """
     at_secs = from_secs

@@ -1,11 +1,12 @@
 """Random augmentation of training waveforms, in the graph, determined by a seed.
 
-The paper uses none: it has 1.7 million clips. The demo has 240 and uses
-two of these changes (configs/sample.flags). A change depends only on the run's seed and
-the example's position in the stream, so a resumed run repeats it exactly:
+The paper uses none: it has 1.7 million clips. The demo has 240 and uses two of these
+changes (configs/sample.flags). A change depends only on the run's seed and the
+example's position in the stream, so a resumed run repeats it exactly:
 docs/decisions/exact-resume.md.
 """
 
+import enum
 import math
 
 import tensorflow as tf
@@ -18,9 +19,28 @@ _QUIETEST_NOISE_SNR_DB = 40.0  # quieter noise is masked by a voice
 _NYQUIST_HZ = SAMPLE_RATE_HZ / 2
 _BAND_EDGE_HZ = 200.0  # width of the low-pass filter's slope: a steeper one rings
 _DECAY_60_DB = math.log(1000.0)  # amplitude falls to 1/1000 in the decay time
-_DRIEST_DB, _WETTEST_DB = -20.0, 0.0  # energy of the reverberation over the voice's
+_DRIEST_DB, _WETTEST_DB = -20.0, 0.0  # of the reverberation, relative to the voice
 _SPEED_STEP_SAMPLES = 16  # multiples of 16 are fast lengths of a Fourier transform
 _MU = 255.0  # of mu-law (ITU-T G.711)
+
+
+class _Draw(enum.IntEnum):
+    """The random decisions about one waveform; each has a seed of its own.
+
+    `random_window` uses the example's seed itself, so these numbers begin with 1. They
+    stay below `input_pipeline.SEEDS_PER_EXAMPLE`, the distance between the seeds of
+    neighbors in the stream.
+    """
+
+    LEVEL = 1
+    NOISE_LEVEL = 2
+    NOISE = 3
+    SPEED = 4
+    REVERB_DECAY = 5
+    REVERB_RESPONSE = 6
+    REVERB_LEVEL = 7
+    BAND = 8
+    CODEC = 9
 
 
 def augment(waveform: tf.Tensor, config: AugmentConfig, seed: tf.Tensor) -> tf.Tensor:
@@ -76,7 +96,7 @@ def change_speed(waveform: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tenso
     Returns:
       [about n / ratio] float32.
     """
-    log_ratio = math.log1p(share) * (_uniform(seed, 4) * 2.0 - 1.0)
+    log_ratio = math.log1p(share) * (_uniform(seed, _Draw.SPEED) * 2.0 - 1.0)
     n = tf.shape(waveform)[0]
     n_steps = tf.cast(n, tf.float32) / tf.exp(log_ratio) / _SPEED_STEP_SAMPLES
     n_new = tf.maximum(tf.cast(tf.round(n_steps), tf.int32), 1) * _SPEED_STEP_SAMPLES
@@ -88,29 +108,28 @@ def change_speed(waveform: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tenso
     return tf.signal.irfft(spectrum, n_new[tf.newaxis]) * scale
 
 
-def _uniform(seed: tf.Tensor, number: int) -> tf.Tensor:
-    """A number in [0, 1) that depends on the seed and on `number`."""
-    return tf.random.stateless_uniform([], _derived(seed, number))
+def _uniform(seed: tf.Tensor, draw: _Draw) -> tf.Tensor:
+    """Draws a number in [0, 1)."""
+    return tf.random.stateless_uniform([], _seed_of(seed, draw))
 
 
-def _derived(seed: tf.Tensor, number: int) -> tf.Tensor:
-    """Another seed for each random decision about one waveform.
-
-    `input_pipeline` leaves 16 numbers between the seeds of neighbors in the stream.
-    """
-    return tf.stack([seed[0], seed[1] + number])
+def _seed_of(seed: tf.Tensor, draw: _Draw) -> tf.Tensor:
+    """Returns the seed of one random decision about the example of this seed."""
+    return tf.stack([seed[0], seed[1] + int(draw)])
 
 
 def _change_level(waveform: tf.Tensor, gain_db: float, seed: tf.Tensor) -> tf.Tensor:
-    gain = tf.random.stateless_uniform([], _derived(seed, 1), -gain_db, gain_db)
+    gain = tf.random.stateless_uniform(
+        [], _seed_of(seed, _Draw.LEVEL), -gain_db, gain_db
+    )
     return waveform * 10.0 ** (gain / 20.0)
 
 
 def _add_noise(waveform: tf.Tensor, snr_db: float, seed: tf.Tensor) -> tf.Tensor:
     snr = tf.random.stateless_uniform(
-        [], _derived(seed, 2), snr_db, _QUIETEST_NOISE_SNR_DB
+        [], _seed_of(seed, _Draw.NOISE_LEVEL), snr_db, _QUIETEST_NOISE_SNR_DB
     )
-    noise = tf.random.stateless_normal(tf.shape(waveform), _derived(seed, 3))
+    noise = tf.random.stateless_normal(tf.shape(waveform), _seed_of(seed, _Draw.NOISE))
     return waveform + noise * _level(waveform) * 10.0 ** (-snr / 20.0)
 
 
@@ -118,22 +137,26 @@ def _reverberate(waveform: tf.Tensor, max_secs: float, seed: tf.Tensor) -> tf.Te
     """Adds reverberation: a room's response is decaying noise (Moorer 1979)."""
     n_response = round(max_secs * SAMPLE_RATE_HZ)
     # At least a tenth: a response of a few samples would only change the level.
-    decay_secs = max_secs * tf.maximum(_uniform(seed, 5), 0.1)
+    decay_secs = max_secs * tf.maximum(_uniform(seed, _Draw.REVERB_DECAY), 0.1)
     secs = tf.range(n_response, dtype=tf.float32) / SAMPLE_RATE_HZ
-    response = tf.random.stateless_normal([n_response], _derived(seed, 6))
+    response = tf.random.stateless_normal(
+        [n_response], _seed_of(seed, _Draw.REVERB_RESPONSE)
+    )
     response *= tf.exp(-_DECAY_60_DB * secs / decay_secs)
     n = tf.shape(waveform)[0]
     n_fft = (n + n_response)[tf.newaxis]  # long enough for a linear convolution
     spectra = tf.signal.rfft(waveform, n_fft) * tf.signal.rfft(response, n_fft)
     wet = tf.signal.irfft(spectra, n_fft)[:n]
-    wet_db = _DRIEST_DB + (_WETTEST_DB - _DRIEST_DB) * _uniform(seed, 7)
+    wet_db = _DRIEST_DB + (_WETTEST_DB - _DRIEST_DB) * _uniform(
+        seed, _Draw.REVERB_LEVEL
+    )
     gain = 10.0 ** (wet_db / 20.0) * _level(waveform) / tf.maximum(_level(wet), 1e-9)
     return waveform + gain * wet
 
 
 def _limit_band(waveform: tf.Tensor, lowest_hz: float, seed: tf.Tensor) -> tf.Tensor:
     """Applies a low-pass filter whose slope is a raised cosine."""
-    limit_hz = lowest_hz + (_NYQUIST_HZ - lowest_hz) * _uniform(seed, 8)
+    limit_hz = lowest_hz + (_NYQUIST_HZ - lowest_hz) * _uniform(seed, _Draw.BAND)
     spectrum = tf.signal.rfft(waveform)
     hz = tf.linspace(0.0, _NYQUIST_HZ, tf.shape(spectrum)[0])
     above = tf.clip_by_value((hz - limit_hz) / _BAND_EDGE_HZ, 0.0, 1.0)
@@ -147,7 +170,7 @@ def _telephone(waveform: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     companded = tf.math.log1p(_MU * tf.abs(waveform)) / math.log1p(_MU)
     rounded = tf.round(companded * 127.0) / 127.0
     decoded = tf.sign(waveform) * tf.math.expm1(rounded * math.log1p(_MU)) / _MU
-    return tf.where(_uniform(seed, 9) < 0.5, decoded, waveform)
+    return tf.where(_uniform(seed, _Draw.CODEC) < 0.5, decoded, waveform)
 
 
 def _level(waveform: tf.Tensor) -> tf.Tensor:

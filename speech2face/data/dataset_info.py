@@ -46,9 +46,9 @@ class ShardInfo:
     """One shard.
 
     Attributes:
-      name: of the file, inside the data set's folder.
+      name: name of the file, inside the data set's folder.
       n_examples: number of records.
-      sha256: of the file.
+      sha256: SHA-256 of the file.
       n_bytes: size of the file; 0 in data sets made before sizes were stored.
     """
 
@@ -101,10 +101,10 @@ class DatasetInfo:
       recognizer: what made the face features.
       config: options of the job that built it; only `audio_encoding` is read back.
       splits: name of a split -> its shards.
-      feature_statistics: of the training split.
+      feature_statistics: statistics of the features of the training split.
       mean_landmarks: [n][2] (x, y) px, the mean shape; face data sets only. Its
         length says how many landmarks each record has: dlib's 68, then the outline's.
-      format_version: of this file.
+      format_version: format version of this file.
     """
 
     kind: Literal["voice", "face"]
@@ -163,7 +163,7 @@ def read(
 
     Args:
       data_dir: folder of the data set.
-      kind: of the records that are needed, 'voice' or 'face'.
+      kind: kind of records that is needed, 'voice' or 'face'.
       check_sizes: whether each shard must also have its size; not where the lost
         records of a damaged shard are replaced.
 

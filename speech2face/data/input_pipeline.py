@@ -123,7 +123,7 @@ def voice_parser(
       info: `dataset.json` of the data set.
       sound: length of a clip.
       augmentation: random changes to the waveform.
-      seed: of the run; with the position in the stream it determines the changes.
+      seed: seed of the run; with the position in the stream it determines the changes.
 
     Returns:
       A function to dicts of clip_id; waveform [n] float32 of `sound.clip_secs`, tiled

@@ -119,8 +119,8 @@ class _Group:
     """Records that are shuffled together.
 
     Attributes:
-      ranges: of its shards, in the order in which they are read.
-      seed: of the shuffling.
+      ranges: ranges of records in its shards, in the order in which they are read.
+      seed: seed of the shuffling.
     """
 
     ranges: list[_Range]

@@ -35,7 +35,7 @@ from speech2face.paper import N_LANDMARKS, SAMPLE_RATE_HZ
 
 PCM_SCALE = 32768.0  # int16 samples are waveform [-1, 1) times this
 
-# Builders read no longer sound. A second more, since resampling rounds.
+# Builders read at most `MAX_SECS` of sound; resampling may round that up.
 MAX_SAMPLES = round((decoding.MAX_SECS + 1) * SAMPLE_RATE_HZ)
 
 _NUMBERS = ("face_feature", "landmarks")  # the other values are bytes
@@ -53,7 +53,7 @@ class VoiceExample:
       waveform: [n] float32 in [-1, 1] at 16 kHz, not tiled.
       face_feature: [d] float32, raw.
       face_jpeg: the 224 x 224 crop of the true face.
-      labels: by name.
+      labels: name -> value.
     """
 
     clip_id: str
@@ -77,7 +77,7 @@ class FaceExample:
       texture: [224, 224, 3] uint8, the normalized face warped to the mean landmarks.
       normalized: [224, 224, 3] uint8, the normalized face.
       face_jpeg: the 224 x 224 crop of the photograph.
-      labels: by name.
+      labels: name -> value.
     """
 
     clip_id: str
@@ -95,7 +95,7 @@ def shard_name(split: str, index: int, n_shards: int) -> str:
 
     Args:
       split: name of the split.
-      index: of the shard, from 0.
+      index: index of the shard, from 0.
       n_shards: number of shards in the split.
     """
     return f"{split}-{index:05d}-of-{n_shards:05d}.tfrecord"

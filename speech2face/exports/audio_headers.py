@@ -143,7 +143,9 @@ def _id3_bytes(contents: tf.Tensor) -> tf.Tensor:
 
 def _next_chunk(contents: tf.Tensor, chunk: tf.Tensor) -> tf.Tensor:
     """The offset of the chunk of a RIFF file that follows the one at `chunk`."""
-    n_bytes = tf.maximum(_little_endian(contents, chunk + 4, 4), 0)  # 2 GB are negative
+    n_bytes = tf.maximum(
+        _little_endian(contents, chunk + 4, 4), 0
+    )  # 2 GB overflow int32
     return chunk + 8 + n_bytes + n_bytes % 2
 
 

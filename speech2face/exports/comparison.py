@@ -42,10 +42,10 @@ class Row:
       file: its name.
       weights: how they are stored.
       megabytes: its size.
-      call_ms: for a clip of 6 s, warm.
+      call_ms: time of a call for a clip of 6 s, after the first one.
       keras_ms: the same with the Keras models, in the same run.
-      cosine: of its features with those of the unrounded Keras model, the smallest
-        over the example voices.
+      cosine: cosine of its features with those of the unrounded Keras model, the
+        smallest over the example voices.
       landmark_px: the largest difference of a landmark to the unrounded Keras model.
       grey_levels: the mean difference of the picture, of 255 (so named in the file).
     """
@@ -76,9 +76,9 @@ def check_equal(name: str, outputs: list[Outputs], expected: list[Outputs]) -> N
     """Checks that a file has the outputs of the Keras models.
 
     Args:
-      name: of the file.
-      outputs: of the file, for each batch of `example_voices`.
-      expected: of the Keras models with rounded weights.
+      name: name of the file.
+      outputs: what the file gives for each batch of `example_voices`.
+      expected: what the Keras models with rounded weights give.
 
     Raises:
       UserError: an output differs, or is not finite. A pixel of the image may differ

@@ -41,7 +41,7 @@ class Format(NamedTuple):
     """One kind of file.
 
     Attributes:
-      name: of the file or folder, with `{}` for the suffix of the weights.
+      name: name of the file or folder, with `{}` for the suffix of the weights.
       write: writes a model to a path.
       load: opens a path in its own runtime.
     """
@@ -117,8 +117,8 @@ def _export_all(
 
     Args:
       model: the trained model.
-      folder: to write to.
-      formats: to write.
+      folder: folder to write to.
+      formats: formats to write.
       weights: how weights are stored.
       failures: takes a sentence for each file that is not equal, which is removed.
     """

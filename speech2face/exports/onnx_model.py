@@ -22,8 +22,8 @@ def write(model: Speech2Face, path: pathlib.Path, weights: WeightType) -> None:
     """Writes `network.from_waveform` as an ONNX file.
 
     Args:
-      model: with weights that are `small_weights.rounded`.
-      path: of the new file.
+      model: a model whose weights are `small_weights.rounded`.
+      path: path of the new file.
       weights: how they are stored.
     """
     import onnx
@@ -70,8 +70,8 @@ def convert(function: Callable, inputs: tf.TensorSpec, stored: StoredVariables) 
     afterwards. This also keeps tf2onnx from folding 8-bit arrays into float32.
 
     Args:
-      function: of one tensor.
-      inputs: of that tensor.
+      function: function of one tensor, to be converted.
+      inputs: type and shape of that tensor.
       stored: variables that the function uses.
 
     Returns:

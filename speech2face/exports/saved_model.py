@@ -24,8 +24,8 @@ def write(model: Speech2Face, path: pathlib.Path, weights: WeightType) -> None:
     """Writes `network.from_waveform` as a SavedModel.
 
     Args:
-      model: with weights that are `small_weights.rounded`.
-      path: of the new folder.
+      model: a model whose weights are `small_weights.rounded`.
+      path: path of the new folder.
       weights: how they are stored.
     """
     stored = StoredNetwork(model, weights)
@@ -42,8 +42,8 @@ def write_with_contents(
     Import tensorflow-io before loading it: docs/tutorials/exporting.md.
 
     Args:
-      model: with weights that are `small_weights.rounded`.
-      path: of the new folder.
+      model: a model whose weights are `small_weights.rounded`.
+      path: path of the new folder.
       weights: how they are stored.
     """
     encoded_audio.tensorflow_io()

@@ -42,7 +42,7 @@ class Int8(NamedTuple):
     Attributes:
       values: int8 of the weights' shape, from -127 to 127.
       scales: [n] float32, for the n slices along `axis`.
-      axis: of `values`.
+      axis: the axis of `values` that has a scale for each index.
     """
 
     values: np.ndarray
@@ -67,7 +67,8 @@ class StoredVariables:
     """Variables of a network as arrays in few bytes, for graphs that restore them.
 
     Attributes:
-      arrays: of each variable: [values], or [values, scales] if the values are 8-bit.
+      arrays: what is stored of each variable: [values], or [values, scales] if the
+        values are 8-bit.
     """
 
     def __init__(self, variables: Sequence[keras.Variable], weights: WeightType):
@@ -83,7 +84,7 @@ class StoredVariables:
         """Within the scope, the network computes with `tensors`.
 
         Args:
-          tensors: of the types and shapes of `arrays`.
+          tensors: tensors with the types and shapes of `arrays`.
         """
         weights = []
         for values, *scales in tensors:

@@ -26,8 +26,8 @@ def write(model: Speech2Face, path: pathlib.Path, weights: WeightType) -> None:
     """Writes `network.from_waveform` as a TFLite file.
 
     Args:
-      model: with weights that are `small_weights.rounded`.
-      path: of the new file.
+      model: a model whose weights are `small_weights.rounded`.
+      path: path of the new file.
       weights: how they are stored.
     """
     with tempfile.TemporaryDirectory() as folder, network.portable(model):
@@ -59,7 +59,7 @@ def with_small_weights(content: bytes, weights: WeightType) -> bytes:
     operation DEQUANTIZE.
 
     Args:
-      content: of a TFLite file.
+      content: bytes of a TFLite file.
       weights: how the constants that are rounded weights will be stored.
 
     Returns:

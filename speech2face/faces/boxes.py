@@ -47,8 +47,8 @@ def covering(boxes: np.ndarray, x: float, y: float) -> np.ndarray:
 
     Args:
       boxes: [n, 5].
-      x: of the point, px.
-      y: of the point, px, downwards.
+      x: x of the point, px.
+      y: y of the point, px, downward.
     """
     left, top, right, bottom, _ = boxes.T
     return boxes[(left <= x) & (x <= right) & (top <= y) & (y <= bottom)]

@@ -167,10 +167,10 @@ def choose_face(boxes: Sequence[Box], place: Place, width: int, height: int) -> 
     """Returns the box whose center is nearest to a place; without one, the largest.
 
     Args:
-      boxes: at least one.
+      boxes: one box or more.
       place: (x, y) as fractions of width and height, or None in either.
-      width: of the picture, px.
-      height: of the picture, px.
+      width: width of the picture, px.
+      height: height of the picture, px.
     """
     x, y = place
     if x is None or y is None:
@@ -193,7 +193,7 @@ def crop_face(
 
     Args:
       image: [height, width, 3] uint8 RGB.
-      box: in px of the image; it may reach beyond, where edge pixels are repeated.
+      box: box in px of the image; it may reach beyond, where edge pixels are repeated.
       scale: side of the crop in sides of the box.
       size_px: side of the result.
 
@@ -221,7 +221,7 @@ def landmarks68(image: np.ndarray, box: Box) -> np.ndarray:
 
     Args:
       image: [height, width, 3] uint8 RGB.
-      box: of the CNN detector.
+      box: the CNN detector's box.
     """
     x, y = box.center
     rectangle = dlib.rectangle(*landmark_box(x, y, box.right - box.left))

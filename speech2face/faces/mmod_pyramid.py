@@ -79,8 +79,8 @@ def levels(height: int, width: int, n_doublings: int) -> list[Level]:
     """Returns the levels of a picture, as dlib shows them to its network.
 
     Args:
-      height: of the picture, px.
-      width: of the picture, px.
+      height: height of the picture, px.
+      width: width of the picture, px.
       n_doublings: how often the picture is doubled first.
     """
     for _ in range(n_doublings):
@@ -115,8 +115,8 @@ def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
     Args:
       image: [h, w, 3] float.
-      height: of the result, px.
-      width: of the result, px.
+      height: height of the result, px.
+      width: width of the result, px.
 
     Returns:
       [height, width, 3] of the image's type.

@@ -66,7 +66,7 @@ class Detector(NamedTuple):
 
     Attributes:
       score: normalized pictures [b, h, w, 3] float32 -> scores [b, h', w'].
-      options: of dlib's file.
+      options: what dlib's file says besides the weights.
     """
 
     score: Callable[[np.ndarray], Any]
@@ -138,7 +138,7 @@ def scored_windows(
     Args:
       pictures: [h, w, 3] uint8 RGB each.
       points: (x, y) in px each: boxes that do not cover it are dropped.
-      windows: of these pictures.
+      windows: windows in these pictures.
       make_pixels: `_quick_window` or `_exact_window`.
 
     Returns:

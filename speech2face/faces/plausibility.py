@@ -46,7 +46,7 @@ def check(landmarks: np.ndarray, name: str) -> None:
 
     Args:
       landmarks: [68, 2] (x, y) in px.
-      name: of the picture.
+      name: name of the picture.
     """
     wrong = find_implausible(landmarks)
     if wrong:

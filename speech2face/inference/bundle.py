@@ -65,7 +65,7 @@ def write(folder: PathLike, networks: Networks, half: bool = False) -> None:
 
     Args:
       folder: a bundle in it is replaced.
-      networks: to store.
+      networks: networks to store.
       half: store the weights as float16.
 
     Raises:

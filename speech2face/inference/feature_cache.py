@@ -28,7 +28,7 @@ class FeatureCache:
         """Opens the cache; creates nothing before there are values to store.
 
         Args:
-          folder: of any number of caches.
+          folder: folder that may hold any number of caches.
           measured_by: names the network and its weights, for example by a checksum.
         """
         self._folder = pathlib.Path(folder) / measured_by

@@ -27,7 +27,7 @@ def prepare(
 
     Args:
       voice: a file, or an array [n] or [n, channels].
-      sample_rate_hz: of an array.
+      sample_rate_hz: sample rate, if the recording is an array.
       trim_silence: remove pauses.
       name: what errors call an array.
 
@@ -72,7 +72,7 @@ def not_scaled(dtype: np.dtype, name: str) -> UserError:
     """Returns the error for 16-bit samples in a wider type.
 
     Args:
-      dtype: of the samples.
+      dtype: type of the samples.
       name: what the error calls them.
     """
     return UserError(
@@ -133,7 +133,7 @@ def finite_float32(values: np.ndarray, name: str, reason: str) -> np.ndarray:
     Args:
       values: numbers.
       name: what the error calls them.
-      reason: of the error.
+      reason: reason of the error.
 
     Raises:
       UserError: a value is NaN or infinite, or too large for the type.

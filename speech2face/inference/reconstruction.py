@@ -19,8 +19,8 @@ from speech2face.images import LABEL
 from speech2face.inference.model import Result, Speech2Face
 
 BETWEEN_FILE = "between.gif"
-N_BETWEEN = 17
-_STEP_MS, _REST_MS = 80, 1_000
+N_BETWEEN = 17  # faces on the way from one voice to another, both included
+_STEP_MS, _REST_MS = 80, 1_000  # how long a face on the way and an end are shown
 MAX_RECORDINGS_WITHOUT_GRAPHS = 8  # of one call of `reconstruct`
 
 

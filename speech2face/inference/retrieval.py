@@ -283,7 +283,7 @@ def _files_in(folder: PathLike, exclude: Sequence[PathLike] = ()) -> list[pathli
     Links to folders are followed, each folder once.
 
     Args:
-      folder: of the gallery.
+      folder: the gallery.
       exclude: folders below it that are left out.
 
     Raises:

@@ -152,7 +152,7 @@ def embed(log_mel: Any, weights: Weights) -> Any:
     Args:
       log_mel: [batch, frames, 80] float32; the number of frames is static and at least
         five.
-      weights: by the names of `weight_shapes`.
+      weights: arrays by the names of `weight_shapes`.
 
     Returns:
       [batch, 192 + 1024] float32: the embedding, then the pooled statistics that it was
@@ -237,7 +237,7 @@ def _dense_layer(
     # Three frames `dilation` apart are three rows of a plane with `dilation` columns,
     # and a convolution without gaps is faster.
     x = ops.reshape(
-        x, [-1, time.n_segments * SEGMENT_FRAMES // dilation, dilation, 128]
+        x, [-1, time.n_segments * SEGMENT_FRAMES // dilation, dilation, _BOTTLENECK]
     )
     x = ops.pad(x, [(0, 0), (1, 1), (0, 0), (0, 0)])
     kernel = ops.expand_dims(weights[f"{name}_local_kernel"], 1)

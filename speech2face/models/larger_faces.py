@@ -22,7 +22,7 @@ def at_size(decoder: keras.Model, size_px: int) -> keras.Model:
     """Returns a face decoder that draws larger pictures and shares all weights.
 
     Args:
-      decoder: of `face_decoder.build_face_decoder`.
+      decoder: a model of `face_decoder.build_face_decoder`.
       size_px: side of its pictures; 224 returns `decoder` itself.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What lies inside the outline of the mean head: pixels of a texture.
+"""The mask of a texture: pixels that show the mean head, not the background.
 
 numpy and Pillow only: `data_prep` looks for outlines without loading Keras.
 """
@@ -9,8 +9,9 @@ from speech2face.paper import FACE_PX, N_LANDMARKS
 
 # From where rays look for the outline: between eyes and mouth of a normalized face.
 MIDDLE_PX = (112.0, 118.0)
-# Hair is softer than the threshold at which the outline is found.
-# Not in the papers: docs/decisions/outline-points.md.
+# Soft hair reaches beyond the outline, which is found at a threshold of brightness: the
+# mask is this much larger, and then fades out over so many pixels and, beside the
+# shoulders, degrees. Not in the papers: docs/decisions/outline-points.md.
 MARGIN_PX, FEATHER_PX, WEDGE_DEGREES = 5.0, 4.0, 15.0
 _SUPERSAMPLING = 4
 

@@ -66,7 +66,7 @@ class TimeGeometry(NamedTuple):
     """Which frames the outputs of the last convolution see.
 
     Attributes:
-      stride_frames: from one output to the next.
+      stride_frames: frames from one output to the next.
       span_frames: output k sees no frame from k * stride_frames + span_frames on.
       n_lead: how many of the first outputs see the padding before frame 0.
       n_outputs: number of frames -> number of outputs.
@@ -169,7 +169,7 @@ def feature_units(table_1: keras.Model, feature_norm: float | None) -> dict[str,
     Not in the paper: docs/decisions/first-weights.md.
 
     Args:
-      table_1: of `build_table_1`.
+      table_1: a model of `build_table_1`.
       feature_norm: mean |v_f|; None for features whose numbers are about 1.
     """
     fc1, fc2 = (table_1.get_layer(row.layer) for row in TABLE_1[-2:])

@@ -56,7 +56,8 @@ def warp(
       images: [batch, height, width, channels] float, static height and width.
       source_points: [batch, n_points, 2] float, (x, y) in pixels of the input.
       destination_points: the same shape, where those points will be in the output.
-      order: of the spline; 1 (r: local, Cole et al.'s) or 2 (r^2 log r: smoother).
+      order: order of the spline; 1 (r: local, Cole et al.'s) or 2 (r^2 log r:
+        smoother).
       border_points_per_edge: points held fixed on each edge of the image, its first
         corner among them; 0 holds nothing and lets the frame move too.
       node_step_px: the spline is evaluated on every n-th pixel and interpolated
@@ -135,8 +136,8 @@ def border_points(height: int, width: int, per_edge: int) -> np.ndarray:
     """Returns the points held fixed: `per_edge` on each edge, corners once each.
 
     Args:
-      height: of the image, px.
-      width: of the image, px.
+      height: height of the image, px.
+      width: width of the image, px.
       per_edge: points on each edge, its first corner among them.
 
     Returns:
@@ -191,9 +192,9 @@ class SplineWarp(keras.layers.Layer):
 
         Args:
           source_points: [k, 2] (x, y) px.
-          order: of the spline, see `warp`.
+          order: order of the spline, see `warp`.
           portable: see `warp`.
-          name: of the layer.
+          name: name of the layer.
           move_together_px: distance of source points that move as one.
           node_step_px: see `warp`.
         """

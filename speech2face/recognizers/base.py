@@ -114,7 +114,7 @@ def in_batches(
     Args:
       network: [b, h, w, 3] float32 -> [b, feature_dim].
       images: [n, h, w, 3] of any type.
-      feature_dim: of the result.
+      feature_dim: dimension of a feature.
 
     Returns:
       [n, feature_dim] float32.

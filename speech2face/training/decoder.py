@@ -38,9 +38,9 @@ class DecoderTrainer(Trainer):
 
         Args:
           config: losses, mixing, optimizer and loop.
-          model: from `face_decoder.build_face_decoder`.
+          model: a model of `face_decoder.build_face_decoder`.
           normalizer: raw feature -> v_f.
-          recognizer: of the identity loss, differentiable; frozen.
+          recognizer: the recognizer of the identity loss, differentiable; frozen.
         """
         self._config = config.decoder_loss
         self._augment = config.face_augment
@@ -156,7 +156,7 @@ def mix_faces(batch: Batch, share: float, seed: tf.Tensor) -> Batch:
     Args:
       batch: face_feature [b, d], landmarks [b, k, 2], texture [b, 224, 224, 3],
         float32; other entries stay as they are.
-      share: of the examples that are blended, 0..1.
+      share: share of the examples that are blended, 0..1.
       seed: [2] integers.
     """
     n = tf.shape(batch["face_feature"])[0]
@@ -173,7 +173,7 @@ def mixing_weights(n: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
 
     Args:
       n: scalar int32, examples.
-      share: of the examples that are blended, 0..1.
+      share: share of the examples that are blended, 0..1.
       seed: [2] integers; decides everything.
 
     Returns:

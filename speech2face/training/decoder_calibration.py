@@ -135,8 +135,8 @@ def calibrate(
       run_dir: a run of `speech2face.train_face_decoder`.
       data_dir: its data set, or another of the same recognizer.
       n_batches: number of batches, each of the run's batch size.
-      vgg_face_weights: as for the training.
-      voice_data_dir: as for the training.
+      vgg_face_weights: the file that the training was given.
+      voice_data_dir: the folder that the training was given.
 
     Raises:
       FileNotFoundError: the run folder, the data set or the weights are missing.
@@ -164,7 +164,7 @@ def norms_at_average_face(job: DecoderJob, n_batches: int) -> Norms:
     """Returns the gradients for a decoder that draws the average of these faces.
 
     Args:
-      job: with an identity loss.
+      job: a training with an identity loss.
       n_batches: number of batches, the first of the training.
 
     Returns:

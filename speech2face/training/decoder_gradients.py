@@ -59,8 +59,8 @@ def with_norms(terms_of: TermsFn, weights: dict[str, float], ends: Branches) -> 
     """Returns the loss terms and the norms of their gradients.
 
     Args:
-      terms_of: the terms, of which 'total' has the given weights.
-      weights: of each term.
+      terms_of: computes the terms; 'total' is their sum with these weights.
+      weights: weight of each term.
       ends: what the network computes.
 
     Returns:

@@ -107,9 +107,10 @@ def _plan(
     """Checks a job part by part and reports each in a row.
 
     Args:
-      job: to plan.
+      job: the training to plan.
       run_dir: its run folder.
-      available_bytes: of memory, before the job was prepared; None if not known.
+      available_bytes: free memory in bytes, before the job was prepared; None if not
+        known.
       is_embedded_once: whether each clip goes through the fixed network only once.
     """
     first_step = _first_step(job, run_dir)
@@ -185,8 +186,8 @@ def _time(
     """Returns the seconds of `n_steps` iterations, and a sentence about them.
 
     Args:
-      job: to plan.
-      batch: of one replica.
+      job: the training to plan.
+      batch: batch of one replica.
       n_steps: iterations that are left.
       is_embedded_once: see `_plan`.
     """

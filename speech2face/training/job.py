@@ -39,7 +39,7 @@ class Job:
     """A training that is ready to start: all is read and built, nothing is written.
 
     Attributes:
-      config: of the whole training.
+      config: configuration of the whole training.
       data_dir: the data set.
       info: its `dataset.json`.
       parse: parser of its records.
@@ -120,8 +120,8 @@ def check_same_recognizer(
     """Raises UserError if a decoder takes the features of another recognizer.
 
     Args:
-      info: of the voice data set.
-      recognizer: of the decoder.
+      info: `dataset.json` of the voice data set.
+      recognizer: recognizer whose features the decoder takes.
       data_dir: the data set, for the message.
       decoder_dir: the decoder, for the message.
     """

@@ -220,7 +220,7 @@ def warn_of_imbalance(
 
     Args:
       step: iteration.
-      means: of a summary; `gradient/<term>` without weights.
+      means: means that a summary logs; `gradient/<term>` without weights.
       weights: term -> its weight in the loss; terms of weight 0 are left out.
     """
     norms = {

@@ -46,7 +46,7 @@ class Calibration:
     """The gradients of one checkpoint.
 
     Attributes:
-      iteration: of the checkpoint.
+      iteration: iteration of the checkpoint.
       n_examples: number of examples averaged over.
       loss: the run's weights and reduction.
       voice_norm: mean |v_s|; the gradient of the normalized L2 is proportional to its

@@ -47,8 +47,8 @@ def voice_losses(
 
     Args:
       config: the weights, the temperature, and whether sums are sums.
-      true: of v_f, the feature of the true face.
-      predicted: of v_s, the feature predicted from the voice.
+      true: v_f, the feature of the true face, and what follows from it.
+      predicted: v_s, the feature predicted from the voice, and what follows from it.
 
     Returns:
       'decoder_l1', 'feature_l2' and 'distillation' without their weights, 'feature_l1',

@@ -34,7 +34,7 @@ def write(
       folder: exists.
       features: kind -> [n, d] float32; row k is of clip k.
       images: kind -> [n, h, w, 3] uint8.
-      labels: of the n clips; only `LABELS` are written.
+      labels: labels of each of the n clips; only `LABELS` are written.
     """
     folder = as_path(folder)
     lines = [_tsv_line(row) for rows in features.values() for row in rows]

@@ -110,7 +110,7 @@ class Summaries:
 
 @contextlib.contextmanager
 def _growing_folder(target: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields a folder whose files can grow: in a bucket, none can."""
+    """Yields a local folder for the logs, which grow; objects of a bucket cannot."""
     if isinstance(target, BucketPath):
         with tempfile.TemporaryDirectory(prefix="speech2face-") as folder:
             yield pathlib.Path(folder)
@@ -125,7 +125,9 @@ def event_dir(run_dir: PathLike, kind: str) -> pathlib.Path:
 
 
 def read_log(run_dir: PathLike) -> list[dict[str, Any]]:
-    """Returns the entries of a run's log, oldest first, without a cut last line.
+    """Returns the entries of a run's log, oldest first.
+
+    A last line that was cut off is left out: the run was killed while it wrote.
 
     Raises:
       UserError: another line is damaged.
@@ -140,6 +142,6 @@ def read_log(run_dir: PathLike) -> list[dict[str, Any]]:
         except UserError:
             if number < len(lines):
                 raise
-            break  # the run was killed while it wrote
+            break
         entries.append(decode(dict[str, Any], content, source))
     return entries

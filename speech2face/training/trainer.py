@@ -37,7 +37,7 @@ class StepResult(NamedTuple):
     """What one micro-batch contributes to a step. Contributions add up.
 
     Attributes:
-      gradients: of the loss, one for each of `model.trainable_variables`; the
+      gradients: gradients of the loss, one for each of `model.trainable_variables`; the
         micro-batch's share of the mean over the whole batch.
       terms: scalars; the micro-batch's share of the means over the whole batch.
       batch_statistics: path of a variable -> what batch normalization moves it to,
@@ -57,8 +57,8 @@ def build_optimizer(
     """Returns ADAM with the paper's schedule (Sec. 3, "Implementation details").
 
     Args:
-      config: of ADAM and the schedule.
-      precision: of the networks.
+      config: options of ADAM and of the schedule.
+      precision: precision in which the networks compute.
       units: see `UnitAdam`.
     """
     schedule = keras.optimizers.schedules.ExponentialDecay(

@@ -25,7 +25,7 @@ class UnitAdam(keras.optimizers.Adam):
 
         Args:
           units: path of a variable -> its unit.
-          **options: of `keras.optimizers.Adam`.
+          **options: options of `keras.optimizers.Adam`.
         """
         super().__init__(**options)
         self.unit_by_path = dict(units)
@@ -40,8 +40,8 @@ class UnitAdam(keras.optimizers.Adam):
         """Takes one step with one variable.
 
         Args:
-          gradient: of the variable.
-          variable: to change.
+          gradient: gradient of the variable.
+          variable: variable to change.
           learning_rate: scalar.
         """
         unit = self._units[self._get_variable_index(variable)]

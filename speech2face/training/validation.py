@@ -50,7 +50,7 @@ class VoiceValidator:
         Args:
           data_dir: voice data set with a validation split.
           info: its `dataset.json`.
-          config: of the training.
+          config: configuration of the training.
           trainer: holds the network to measure.
           decoder: frozen face decoder; draws the faces.
           run_dir: run folder, where the projector's files go.
@@ -130,7 +130,7 @@ class DecoderValidator:
         Args:
           data_dir: face data set with a validation split.
           info: its `dataset.json`.
-          config: of the training.
+          config: configuration of the training.
           trainer: holds the network to measure.
         """
         parse = input_pipeline.face_parser(info)

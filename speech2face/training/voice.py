@@ -95,7 +95,7 @@ class VoiceTrainer(Trainer):
         """Builds a new voice encoder for the features that `decoder` takes.
 
         Args:
-          config: of the training.
+          config: configuration of the training.
           decoder: frozen.
           face_norm: mean |v_f|: the length with which v_s begins.
         """

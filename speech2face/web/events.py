@@ -25,7 +25,7 @@ class EventChecks:
 
         Args:
           page: whose events are checked.
-          uploads: of the page's visitors.
+          uploads: what the page's visitors have uploaded.
         """
         self._uploads = uploads
         self._inputs: dict[int, list[gr.blocks.Block]] = {

@@ -98,7 +98,7 @@ class Guard:
         Args:
           app: Gradio's application.
           hosts: names of the page.
-          limits: of requests.
+          limits: what a request may be.
           uploads: where uploads go.
           events: checks events.
           waiting: counts events.

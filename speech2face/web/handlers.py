@@ -38,7 +38,7 @@ class Handlers:
 
         Args:
           model: what makes the faces.
-          limits: of a recording.
+          limits: what a recording may be.
           examples: label -> recording.
           uploads: where visitors' recordings are.
         """
@@ -57,8 +57,8 @@ class Handlers:
         """A second of sound arrived from the microphone: shows the face so far.
 
         Args:
-          key: of the upload with the block; None if there is no sound in it.
-          recorder: of this session.
+          key: key of the upload with the block; None if there is no sound in it.
+          recorder: recorder of this session.
           exaggeration: see `Speech2Face.faces`.
         """
         if key is None:

@@ -21,7 +21,7 @@ def render(
     """Fills in a template.
 
     Args:
-      template_name: of a file in the `templates` folder of `package`.
+      template_name: name of a file in the `templates` folder of `package`.
       package: import name of the package that has the template.
       **values: what the template shows. Text is escaped; `Markup`, which is what this
         function returns, is HTML already and is not escaped a second time.

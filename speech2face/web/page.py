@@ -69,7 +69,7 @@ def build(
 
     Args:
       model: what makes the faces.
-      limits: of a recording.
+      limits: what a recording may be.
       examples: label -> recording.
       uploads: where visitors' recordings are.
     """
@@ -100,11 +100,11 @@ def guarded(
     """Returns an application that serves the page.
 
     Args:
-      page: from `build`.
-      limits: of a recording and of requests.
+      page: what `build` returned.
+      limits: what recordings and requests may be.
       uploads: those of `build`.
       host: address at which it will be served.
-      port: at which it will be served.
+      port: port at which it will be served.
       public_hosts: names under which a proxy serves it.
     """
     page.state_session_capacity = MAX_SESSIONS

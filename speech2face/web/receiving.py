@@ -25,8 +25,8 @@ async def receive_all(receive: Receive, limits: Limits, max_bytes: int) -> bytes
     """Returns the body of a request.
 
     Args:
-      receive: of the ASGI request.
-      limits: of the time.
+      receive: the ASGI function that returns the next part of the request.
+      limits: how long it may take.
       max_bytes: size that is accepted.
 
     Raises:
@@ -43,9 +43,9 @@ async def receive_file(
     """Receives the one file of a form; returns the key of the upload.
 
     Args:
-      receive: of the ASGI request.
-      content_type: of the request.
-      limits: of size and time.
+      receive: the ASGI function that returns the next part of the request.
+      content_type: content type of the request.
+      limits: how large it may be, and how long it may take.
       receiver: where the file goes.
 
     Raises:

@@ -71,9 +71,9 @@ def on_load(limits: Limits, endings: Sequence[str]) -> str:
     """Returns what runs when the page is opened.
 
     Args:
-      limits: of a file's size.
-      endings: of the names of files that the page takes although a browser may not know
-        that they are audio or video.
+      limits: largest size of a file.
+      endings: endings of the names of files that the page takes although a browser may
+        not know that they are audio or video.
     """
     sentences = {"kind": texts.OTHER_KIND, "size": texts.too_large(limits)}
     values = ", ".join(

@@ -35,9 +35,9 @@ def running(
     Args:
       model_dir: bundle or run folder; '' for the model that ships.
       examples: label -> example recording.
-      limits: of a recording.
+      limits: what a recording may be.
       host: address to listen at.
-      port: to listen at.
+      port: port to listen at.
       public_hosts: names under which a proxy serves the page.
       image_size: side of the faces in px.
 

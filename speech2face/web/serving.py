@@ -64,7 +64,7 @@ def served(app: Any, host: str, port: int) -> Iterator[None]:
     Args:
       app: the application.
       host: address to listen at.
-      port: to listen at.
+      port: port to listen at.
 
     Raises:
       OSError: the server does not start.

@@ -26,7 +26,7 @@ class Upload:
 
     Attributes:
       visitor: who sent it.
-      name: of the visitor's file, without folders.
+      name: name of the visitor's file, without folders.
       content: the bytes so far.
       since: time.monotonic() of the last change.
     """
@@ -141,7 +141,7 @@ class Receiver:
         """Ends the upload and returns its key.
 
         Args:
-          name: of the visitor's file; folders and characters that do not print are
+          name: name of the visitor's file; folders and characters that do not print are
             left out.
         """
         name = name.replace("\\", "/").rsplit("/", 1)[-1]

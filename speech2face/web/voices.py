@@ -69,7 +69,7 @@ class VoiceRecorder:
         Args:
           model: what makes the faces.
           name: what errors and the page call the voice.
-          sample_rate_hz: of the blocks.
+          sample_rate_hz: sample rate of the blocks.
           limits: samples after `max_secs` are ignored.
         """
         self._model = model
@@ -96,7 +96,8 @@ class VoiceRecorder:
 
         Args:
           block: [n] or [n, channels] float32 in [-1, 1].
-          sample_rate_hz: of the block, where it may be another one.
+          sample_rate_hz: sample rate of the block, which may differ from that of
+            earlier blocks.
 
         Raises:
           UserError: the block has NaN or infinite samples, or another number of
@@ -203,7 +204,7 @@ def record_file(
     Args:
       model: what makes the faces.
       source: an audio or video file.
-      limits: of the file's size and of the seconds that are used.
+      limits: largest size of the file, and how many seconds are used.
       name: what errors and the page call it; by default the file's name.
 
     Raises:

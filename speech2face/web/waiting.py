@@ -37,7 +37,7 @@ class Waiting:
 
         Args:
           session: that the event is of.
-          cookie: of the visitor; without one, each session is a visitor.
+          cookie: cookie of the visitor; without one, each session is a visitor.
           address: that the event comes from. Cookies and sessions can be made up.
 
         Raises:

@@ -66,7 +66,7 @@ class FaceNetwork:
     Attributes:
       input_mean: (red, green, blue) subtracted from pixels of 0..255.
       input_px: (rows, columns) of the input image.
-      layers: from input to output.
+      layers: the layers from input to output.
     """
 
     input_mean: tuple[float, float, float]
@@ -83,7 +83,7 @@ class DetectorNetwork:
       window_px: (columns, rows) of the box that a score stands for.
       max_overlap: intersection over union above which the weaker of two boxes is
         dropped.
-      layers: from input to output.
+      layers: the layers from input to output.
     """
 
     input_mean: tuple[float, float, float]
@@ -137,8 +137,8 @@ def folded_convolution(
     """Makes one convolution of Keras of a convolution and the affine layer after it.
 
     Args:
-      layer: of kind `con`.
-      affine: of kind `affine`, or None.
+      layer: a layer of kind `con`.
+      affine: the layer of kind `affine` that follows, or None.
 
     Returns:
       kernel [rows, columns, in, out] and bias [out], float32.

@@ -39,7 +39,7 @@ def errors_of(path: PathLike, advice: str = "") -> Iterator[None]:
     """Turns whatever h5py raises for a damaged file into one line.
 
     Args:
-      path: of the file.
+      path: path of the file.
       advice: what to do.
 
     Raises:

@@ -78,7 +78,7 @@ def evaluate(stream: io.BytesIO, path: PathLike) -> Any:
     Knows dicts, lists, tuples, numbers, strings, storages and tensors.
 
     Args:
-      stream: at the start of the pickle; left after its end.
+      stream: a stream at the start of the pickle; left after its end.
       path: names the file in errors.
 
     Raises:

@@ -85,7 +85,7 @@ def write(
     Args:
       path: the file to write.
       weights: all layers, float32.
-      size: of the network.
+      size: size of the network.
       source_format: the format that was read, such as 'Torch7'.
       source_sha256: SHA-256 of the file that was read.
       channel_order: 'rgb' or 'bgr', of that file. `weights` are always for RGB.

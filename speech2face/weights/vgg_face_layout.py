@@ -43,7 +43,7 @@ class SourceNetwork:
     """A network as its file stores it.
 
     Attributes:
-      source_format: for people, such as 'Caffe'.
+      source_format: name of the format for people, such as 'Caffe'.
       layers: the layers with weights, in network order.
       kernel_layout: 'hwio' or 'oihw'.
       channel_order: order of the input channels, 'rgb' or 'bgr'; '' if the file does

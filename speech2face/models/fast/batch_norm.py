@@ -94,7 +94,7 @@ def _normalize(
       inputs: [batch, height, width, channels] float32.
       scale: gamma [channels].
       offset: beta [channels].
-      statistics: of `_statistics`.
+      statistics: mean and variance, of `_statistics`.
       epsilon: added to the variance.
 
     Returns:
