@@ -82,3 +82,13 @@ def test_files_have_350_lines_and_functions_fewer_than_60(package):
             if is_function and node.end_lineno - node.lineno >= 59:
                 too_long.append(f"{path}:{node.lineno} {node.name}")
     assert not too_long
+
+
+def test_no_test_module_imports_another():
+    """Not even in a child process; what tests share is in tests/helpers."""
+    imported = re.compile(r"^\s*(?:from|import) tests\..*\btest_\w+", re.MULTILINE)
+    for path in (REPOSITORY / "tests").rglob("*.py"):
+        assert not imported.search(path.read_text(encoding="utf-8")), path
+    assert imported.search("from tests.data_prep.jobs import test_killed_jobs")
+    assert imported.search("import tests.docs.test_book")
+    assert imported.search("from tests.docs.test_book import BOOK")
