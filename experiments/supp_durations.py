@@ -1,4 +1,4 @@
-"""Trained on 3 or 6 seconds, tested on 3 and on 6.
+"""Supplementary: voice encoders trained on 3 or 6 seconds, each tested on both.
 
     python -m experiments.supp_durations --data_dir=data/avspeech \\
         --output_dir=results --run_dirs=runs/paper,runs/3s

@@ -1,4 +1,4 @@
-"""The face decoder: faces compared, walks between faces, branches alone.
+"""Supplementary: the face decoder alone: its faces, walks between faces, its branches.
 
     python -m experiments.supp_face_decoder --data_dir=data/avspeech --split=val \\
         --compared_dirs="authors' F2F=f2f,authors' S2F=s2f" --output_dir=results

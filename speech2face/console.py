@@ -1,4 +1,4 @@
-"""Entry points of the console scripts: `speech2face-train` is `-m speech2face.train`.
+"""Entry points of the console scripts: `speech2face-train` runs `speech2face.train`.
 
 `setup.py` maps each script to an attribute of this module named after the command's
 module. A script runs that module as `python -m` does, so both are the same command.

@@ -1,10 +1,10 @@
-"""AVSpeech's lists: a CSV, one segment of a YouTube video a row; a header is skipped.
+"""Reads AVSpeech's lists: CSV files, one segment of a YouTube video in a row.
 
     youtube_id, start_secs, end_secs, face_x, face_y
 
-The last two are the face's center at the start, as fractions of the picture. A
-segment's file is named after its row and lies in one of 256 folders: a single folder of
-1.7 million files would be slow.
+A header is skipped. The last two are the face's center at the start, as fractions of
+the picture. A segment's file is named after its row and lies in one of 256 folders: a
+single folder of 1.7 million files would be slow.
 """
 
 import csv

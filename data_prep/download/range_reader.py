@@ -1,4 +1,4 @@
-"""A remote file of which only the blocks that are read are fetched.
+"""A remote file as a file object that fetches only the blocks that are read.
 
 FFmpeg's demuxers read a container's index and the packets of one segment. This file
 object turns those reads into requests for whole blocks. The caller supplies the request
