@@ -36,7 +36,9 @@ def test_the_yardstick_sees_memory():
     def fill():
         np.ones(200_000_000, np.uint8)
 
-    assert 190 < peak_growth_mb(fill) < 230
+    # Less than 200 if the kernel meanwhile takes back pages of files, such as those of
+    # TensorFlow's library: 177 was seen after an installation had filled its cache.
+    assert 150 < peak_growth_mb(fill) < 230
 
 
 @pytest.fixture(scope="module")
