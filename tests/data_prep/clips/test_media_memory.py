@@ -36,8 +36,8 @@ def test_the_yardstick_sees_memory():
     def fill():
         np.ones(200_000_000, np.uint8)
 
-    # Less than 200 if the kernel meanwhile takes back pages of files, such as those of
-    # TensorFlow's library: 177 was seen after an installation had filled its cache.
+    # After an installation had filled the page cache, 177 was seen: perhaps the kernel
+    # took back pages of files, such as those of TensorFlow's library, meanwhile.
     assert 150 < peak_growth_mb(fill) < 230
 
 
