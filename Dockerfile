@@ -22,7 +22,7 @@ COPY speech2face speech2face
 COPY data_prep data_prep
 COPY experiments experiments
 # gpu is apart from constraints.txt, which has no version for NVIDIA's libraries.
-RUN pip install --no-cache-dir -c constraints.txt ".[prep,sample,experiments,app,export]" \
+RUN pip install --no-cache-dir -c constraints.txt ".[prep,sample,experiments,app,export,buckets]" \
     && if [ -n "$EXTRAS" ]; then pip install --no-cache-dir -c constraints.txt ".[$EXTRAS]"; fi
 
 USER 1000

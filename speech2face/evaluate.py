@@ -59,7 +59,7 @@ def main(options: EvaluateOptions) -> None:
     from speech2face.inference.model import Speech2Face
 
     result = evaluation.evaluate(
-        Speech2Face.load(options.run_dir),
+        Speech2Face.load(options.run_dir or None),
         options.data_dir,
         options.split,
         options.output_dir,

@@ -44,10 +44,12 @@ def as_path(path: PathLike | BucketPath) -> pathlib.Path:
     """Returns a path of this machine, or a `BucketPath`, which has the same methods.
 
     Raises:
-      UserError: it names an object store that is not supported.
+      UserError: it is empty, or names an object store that is not supported.
     """
     if isinstance(path, BucketPath):
         return cast(pathlib.Path, path)
+    if path == "":  # pathlib would take it for the current folder
+        raise UserError("the path is empty; expected a name", reason="empty_path")
     if buckets.is_url(path):
         return cast(pathlib.Path, BucketPath(str(path)))
     return pathlib.Path(path)

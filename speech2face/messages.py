@@ -25,6 +25,7 @@ def silence_libraries() -> None:
         # absl's handler prints what any library says, whatever level that library has
         # chosen for itself: TensorFlow tells how long it took to write a model.
         logging.get_absl_handler().setLevel(python_logging.WARNING)
+        logging.get_absl_handler().addFilter(_is_for_users)
         python_logging.getLogger("matplotlib").setLevel(python_logging.ERROR)
 
 
@@ -57,6 +58,11 @@ def flush() -> OSError | None:
 def counted(n: int, noun: str) -> str:
     """Returns a number with its noun: '1 face', '1,200 faces'."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def _is_for_users(record: python_logging.LogRecord) -> bool:
+    """Drops what tensorflow-io's resampler makes TensorFlow say about its own speed."""
+    return not record.getMessage().startswith("Using a while_loop for converting")
 
 
 class _PlainFormatter(python_logging.Formatter):

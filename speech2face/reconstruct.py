@@ -62,7 +62,7 @@ def main(options: ReconstructOptions) -> None:
 
     with reconstruction.for_a_single_run(len(options.audio)):
         results = reconstruction.reconstruct(
-            Speech2Face.load(options.model_dir, int(options.image_size)),
+            Speech2Face.load(options.model_dir or None, int(options.image_size)),
             options.audio,
             options.output_dir,
             options.exaggeration,

@@ -63,7 +63,7 @@ def main(options: RetrieveOptions) -> None:
 
     for name in (retrieval.PICTURE_FILE, retrieval.RESULTS_FILE):
         files.check_replaceable(pathlib.Path(options.output_dir) / name)
-    model = Speech2Face.load(options.model_dir)
+    model = Speech2Face.load(options.model_dir or None)
     cache_dir = options.cache_dir or f"{options.output_dir}/features"
     voices = retrieval.VoiceSource(model, cache_dir)
     faces = retrieval.FaceSource(model, cache_dir, options.vgg_face_weights)

@@ -8,6 +8,7 @@ docs/decisions/untrusted-media.md.
 
 import itertools
 import math
+import numbers
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -213,6 +214,12 @@ def _limited(blocks: Iterator[Block], name: str, max_secs: float) -> Iterator[Bl
 
 
 def _check_segment(name: str, start_secs: float, end_secs: float | None) -> None:
+    for secs in (start_secs, 0.0 if end_secs is None else end_secs):
+        if not isinstance(secs, numbers.Real):
+            raise UserError(
+                f"{name}: a time is {secs!r}; it must be a number of seconds",
+                reason="bad_times",
+            )
     is_empty = end_secs is not None and not end_secs > start_secs  # so is NaN
     if _MAX_START_SECS <= start_secs < math.inf and not is_empty:
         raise UserError(

@@ -132,7 +132,7 @@ class Speech2Face:
         """
         check_keras_settings()
         _check_image_size(image_size)  # before seconds of reading
-        networks = bundle.read(as_path(folder or DEFAULT_BUNDLE))
+        networks = bundle.read(as_path(DEFAULT_BUNDLE if folder is None else folder))
         return cls(*networks, image_size)
 
     def save(self, folder: PathLike, half: bool = False) -> None:

@@ -232,3 +232,8 @@ def test_a_kill_while_a_folder_is_deleted_leaves_no_part_of_it(tmp_path, way):
     assert len(list(tmp_path.iterdir())) == len(left)
     write_house(house, "newest")
     assert set(snapshot(house).values()) == {b"newest"}
+
+
+def test_an_empty_path_is_not_the_current_folder():
+    with pytest.raises(UserError, match="the path is empty"):
+        files.as_path("")

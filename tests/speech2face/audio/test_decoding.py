@@ -309,6 +309,13 @@ def test_empty_segments(tmp_path, span):
     assert "is empty" in _error(path, start_secs=span[0], end_secs=span[1])
 
 
+@pytest.mark.parametrize("span", [("1", None), (0.0, "6"), (None, 6.0)])
+def test_times_that_are_no_numbers(tmp_path, span):
+    path = tmp_path / "a.wav"
+    message = "must be a number of seconds"
+    assert message in _error(path, start_secs=span[0], end_secs=span[1])
+
+
 def test_segment_after_the_end(tmp_path):
     path = tmp_path / "a.wav"
     soundfile.write(path, noise(16_000), 16_000)

@@ -112,6 +112,9 @@ def test_a_file_is_the_sound_in_it(model, tmp_path):
     np.testing.assert_allclose(both[0].feature, expected, atol=1e-5)
     with pytest.raises(FileNotFoundError, match=r"gone\.wav"):
         model("gone.wav")
+    for call in (model, speech2face.load):
+        with pytest.raises(UserError, match="the path is empty"):
+            call("")
 
 
 def test_load_is_the_three_lines_of_the_readme(tmp_path):
