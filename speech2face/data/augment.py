@@ -4,11 +4,15 @@ The paper uses none: it has 1.7 million clips. The demo has 240 and uses two of 
 changes (configs/sample.flags). A change depends only on the run's seed and the
 example's position in the stream, so a resumed run repeats it exactly:
 docs/decisions/exact-resume.md.
+
+Room, speed, noise and band limit are changes of one spectrum, so that the sound is
+transformed once and back: docs/decisions/augmentation-speed.md.
 """
 
 import enum
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from speech2face.config import AugmentConfig
@@ -20,8 +24,22 @@ _NYQUIST_HZ = SAMPLE_RATE_HZ / 2
 _BAND_EDGE_HZ = 200.0  # width of the low-pass filter's slope: a steeper one rings
 _DECAY_60_DB = math.log(1000.0)  # amplitude falls to 1/1000 in the decay time
 _DRIEST_DB, _WETTEST_DB = -20.0, 0.0  # of the reverberation, relative to the voice
-_SPEED_STEP_SAMPLES = 16  # multiples of 16 are fast lengths of a Fourier transform
 _MU = 255.0  # of mu-law (ITU-T G.711)
+
+_INT16_SPREAD = 2**16 / math.sqrt(12)  # standard deviation of 16 random bits
+
+
+def _fast_lengths() -> np.ndarray:
+    """Even lengths of fast Fourier transforms: no prime factor is above 11."""
+    lengths = [2]
+    for factor in (2, 3, 5, 7, 11):
+        for length in lengths:  # grows by what is appended
+            if length * factor < 2**31:
+                lengths.append(length * factor)
+    return np.unique(np.array(lengths, np.int32))
+
+
+_FAST_LENGTHS = _fast_lengths()
 
 
 class _Draw(enum.IntEnum):
@@ -41,13 +59,13 @@ class _Draw(enum.IntEnum):
     REVERB_LEVEL = 7
     BAND = 8
     CODEC = 9
+    WINDOW = 10
 
 
 def augment(waveform: tf.Tensor, config: AugmentConfig, seed: tf.Tensor) -> tf.Tensor:
     """Applies the configured changes in the order in which a recording meets them.
 
-    The order is room, noise, level, band limit, codec. The speed, which changes the
-    length, is changed by `change_speed`.
+    The order is speed of the voice, room, noise, level, band limit, codec.
 
     Args:
       waveform: [n] float32 in [-1, 1].
@@ -55,18 +73,41 @@ def augment(waveform: tf.Tensor, config: AugmentConfig, seed: tf.Tensor) -> tf.T
       seed: [2] int64.
 
     Returns:
-      [n] float32 in [-1, 1].
+      [n] float32 in [-1, 1]; another length if the speed is changed.
     """
-    if config.reverb_secs:
-        waveform = _reverberate(waveform, config.reverb_secs, seed)
-    if config.noise_snr_db:
-        waveform = _add_noise(waveform, config.noise_snr_db, seed)
+    if any((config.speed, config.reverb_secs, config.noise_snr_db)) or (
+        config.band_limit_hz
+    ):
+        waveform = _change_spectrum(waveform, config, seed)
     if config.gain_db:
         waveform = _change_level(waveform, config.gain_db, seed)
-    if config.band_limit_hz:
-        waveform = _limit_band(waveform, config.band_limit_hz, seed)
     waveform = tf.clip_by_value(waveform, -1.0, 1.0)
     return _telephone(waveform, seed) if config.telephone_codec else waveform
+
+
+def augmented_window(
+    waveform: tf.Tensor, n_samples: int, config: AugmentConfig, seed: tf.Tensor
+) -> tf.Tensor:
+    """Cuts a window out of a waveform and applies the configured changes to it.
+
+    Args:
+      waveform: [n] float32 in [-1, 1].
+      n_samples: length of the window.
+      config: which changes; 0 disables one.
+      seed: [2] int64.
+
+    Returns:
+      [at most n_samples] float32 in [-1, 1]. What is shorter has not been repeated yet:
+      a short recording, too, is repeated together with its noise.
+    """
+    n_played = math.ceil(n_samples * (1 + config.speed))  # if played as fast as can be
+    if not config.random_window:
+        return augment(waveform[:n_played], config, seed)[:n_samples]
+    waveform = random_window(waveform, n_played, seed)
+    waveform = augment(waveform, config, seed)
+    if not config.speed:
+        return waveform
+    return random_window(waveform, n_samples, _seed_of(seed, _Draw.WINDOW))
 
 
 def random_window(waveform: tf.Tensor, n_samples: int, seed: tf.Tensor) -> tf.Tensor:
@@ -82,30 +123,55 @@ def random_window(waveform: tf.Tensor, n_samples: int, seed: tf.Tensor) -> tf.Te
     return waveform[start : start + n_samples]
 
 
-def change_speed(waveform: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
-    """Plays a waveform faster or slower, which moves pitch and formants together.
-
-    Resampling by cropping or padding the spectrum cannot alias. The speed ratio is
-    uniform on a logarithmic scale.
-
-    Args:
-      waveform: [n] float32.
-      share: largest change; 0.03 gives ratios from 1 / 1.03 to 1.03.
-      seed: [2] int64.
-
-    Returns:
-      [about n / ratio] float32.
-    """
-    log_ratio = math.log1p(share) * (_uniform(seed, _Draw.SPEED) * 2.0 - 1.0)
+def _change_spectrum(
+    waveform: tf.Tensor, config: AugmentConfig, seed: tf.Tensor
+) -> tf.Tensor:
+    """Changes speed, room, noise and band limit between two Fourier transforms."""
     n = tf.shape(waveform)[0]
-    n_steps = tf.cast(n, tf.float32) / tf.exp(log_ratio) / _SPEED_STEP_SAMPLES
-    n_new = tf.maximum(tf.cast(tf.round(n_steps), tf.int32), 1) * _SPEED_STEP_SAMPLES
-    spectrum = tf.signal.rfft(waveform)[: n_new // 2 + 1]
-    missing = n_new // 2 + 1 - tf.shape(spectrum)[0]
-    spectrum = tf.pad(spectrum, [[0, missing]])
+    # Zeros behind the voice, so that no echo of its end comes before its beginning.
+    echo_secs = config.reverb_secs * (1 + config.speed)
+    n_padded = _fast_length(n + math.ceil(echo_secs * SAMPLE_RATE_HZ))
+    spectrum, n_fft = tf.signal.rfft(waveform, n_padded[tf.newaxis]), n_padded
+    if config.speed:
+        n_fft = _length_at_random_speed(n_padded, config.speed, seed)
+        spectrum = _resized(spectrum, n_fft // 2 + 1)
     # irfft divides by the new length; the spectrum belongs to the old one.
-    scale = tf.cast(n_new, tf.float32) / tf.cast(n, tf.float32)
-    return tf.signal.irfft(spectrum, n_new[tf.newaxis]) * scale
+    scale = tf.cast(n_fft, tf.float32) / tf.cast(n_padded, tf.float32)
+    n_voice = tf.cast(tf.cast(n, tf.float32) * scale, tf.int32)
+    if config.reverb_secs:
+        spectrum = _reverberate(spectrum, n_fft, config.reverb_secs, seed)
+    if config.noise_snr_db:
+        spectrum = _add_noise(spectrum, n_fft, n_voice, config.noise_snr_db, seed)
+    if config.band_limit_hz:
+        spectrum *= _band(tf.shape(spectrum)[0], config.band_limit_hz, seed)
+    return tf.signal.irfft(spectrum, n_fft[tf.newaxis])[:n_voice] * scale
+
+
+def _fast_length(n: tf.Tensor) -> tf.Tensor:
+    """The next fast length of a Fourier transform, at most a fortieth above 1,000."""
+    return tf.gather(_FAST_LENGTHS, tf.searchsorted(_FAST_LENGTHS, n[tf.newaxis])[0])
+
+
+def _length_at_random_speed(n: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
+    """One of the fast lengths that are at most `share` longer or shorter than n.
+
+    Resampling by cropping or padding the spectrum cannot alias. 0.03 gives ratios from
+    1 / 1.03 to 1.03. Fast lengths lie about evenly on a logarithmic scale.
+    """
+    shortest = tf.cast(tf.math.ceil(tf.cast(n, tf.float64) / (1 + share)), tf.int32)
+    longest = tf.cast(tf.cast(n, tf.float64) * (1 + share), tf.int32)
+    first = tf.searchsorted(_FAST_LENGTHS, shortest[tf.newaxis])[0]
+    end = tf.searchsorted(_FAST_LENGTHS, longest[tf.newaxis], side="right")[0]
+    at = tf.random.stateless_uniform(
+        [], _seed_of(seed, _Draw.SPEED), first, end, tf.int32
+    )
+    return tf.gather(_FAST_LENGTHS, at)
+
+
+def _resized(spectrum: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
+    """Crops a spectrum or pads it with zeros, to n values."""
+    spectrum = spectrum[:n]
+    return tf.pad(spectrum, [[0, n - tf.shape(spectrum)[0]]])
 
 
 def _uniform(seed: tf.Tensor, draw: _Draw) -> tf.Tensor:
@@ -125,15 +191,36 @@ def _change_level(waveform: tf.Tensor, gain_db: float, seed: tf.Tensor) -> tf.Te
     return waveform * 10.0 ** (gain / 20.0)
 
 
-def _add_noise(waveform: tf.Tensor, snr_db: float, seed: tf.Tensor) -> tf.Tensor:
+def _add_noise(
+    spectrum: tf.Tensor,
+    n_fft: tf.Tensor,
+    n_voice: tf.Tensor,
+    snr_db: float,
+    seed: tf.Tensor,
+) -> tf.Tensor:
+    """Adds white noise, relative to the level of the n_voice samples of sound.
+
+    Its spectrum is drawn. A sample is the sum of all frequencies and therefore normally
+    distributed, even if their parts are not: 16 random bits are much faster than a
+    normal number.
+    """
     snr = tf.random.stateless_uniform(
         [], _seed_of(seed, _Draw.NOISE_LEVEL), snr_db, _QUIETEST_NOISE_SNR_DB
     )
-    noise = tf.random.stateless_normal(tf.shape(waveform), _seed_of(seed, _Draw.NOISE))
-    return waveform + noise * _level(waveform) * 10.0 ** (-snr / 20.0)
+    bits = tf.random.stateless_uniform(
+        tf.shape(spectrum), _seed_of(seed, _Draw.NOISE), None, None, tf.int32
+    )
+    parts = tf.cast(tf.bitcast(bits, tf.int16), tf.float32)  # [k, 2]
+    # Noise is there n_fft samples long, the energy in n_voice samples.
+    share = tf.cast(n_fft, tf.float32) / tf.cast(n_voice, tf.float32)
+    n_parts = tf.cast(2 * tf.shape(spectrum)[0], tf.float32)
+    spread = tf.sqrt(_energy(spectrum) * share / n_parts) * 10.0 ** (-snr / 20.0)
+    return spectrum + tf.bitcast(parts * (spread / _INT16_SPREAD), tf.complex64)
 
 
-def _reverberate(waveform: tf.Tensor, max_secs: float, seed: tf.Tensor) -> tf.Tensor:
+def _reverberate(
+    spectrum: tf.Tensor, n_fft: tf.Tensor, max_secs: float, seed: tf.Tensor
+) -> tf.Tensor:
     """Adds reverberation: a room's response is decaying noise (Moorer 1979)."""
     n_response = round(max_secs * SAMPLE_RATE_HZ)
     # At least a tenth: a response of a few samples would only change the level.
@@ -143,26 +230,20 @@ def _reverberate(waveform: tf.Tensor, max_secs: float, seed: tf.Tensor) -> tf.Te
         [n_response], _seed_of(seed, _Draw.REVERB_RESPONSE)
     )
     response *= tf.exp(-_DECAY_60_DB * secs / decay_secs)
-    n = tf.shape(waveform)[0]
-    n_fft = (n + n_response)[tf.newaxis]  # long enough for a linear convolution
-    spectra = tf.signal.rfft(waveform, n_fft) * tf.signal.rfft(response, n_fft)
-    wet = tf.signal.irfft(spectra, n_fft)[:n]
+    wet = spectrum * tf.signal.rfft(response, n_fft[tf.newaxis])
     wet_db = _DRIEST_DB + (_WETTEST_DB - _DRIEST_DB) * _uniform(
         seed, _Draw.REVERB_LEVEL
     )
-    gain = 10.0 ** (wet_db / 20.0) * _level(waveform) / tf.maximum(_level(wet), 1e-9)
-    return waveform + gain * wet
+    level = tf.sqrt(_energy(spectrum) / tf.maximum(_energy(wet), 1e-30))
+    return spectrum + wet * tf.cast(10.0 ** (wet_db / 20.0) * level, tf.complex64)
 
 
-def _limit_band(waveform: tf.Tensor, lowest_hz: float, seed: tf.Tensor) -> tf.Tensor:
-    """Applies a low-pass filter whose slope is a raised cosine."""
+def _band(n: tf.Tensor, lowest_hz: float, seed: tf.Tensor) -> tf.Tensor:
+    """Gains of a low-pass filter whose slope is a raised cosine, [n] complex64."""
     limit_hz = lowest_hz + (_NYQUIST_HZ - lowest_hz) * _uniform(seed, _Draw.BAND)
-    spectrum = tf.signal.rfft(waveform)
-    hz = tf.linspace(0.0, _NYQUIST_HZ, tf.shape(spectrum)[0])
+    hz = tf.linspace(0.0, _NYQUIST_HZ, n)
     above = tf.clip_by_value((hz - limit_hz) / _BAND_EDGE_HZ, 0.0, 1.0)
-    gain = 0.5 * (1.0 + tf.cos(math.pi * above))
-    kept = spectrum * tf.cast(gain, tf.complex64)
-    return tf.signal.irfft(kept, tf.shape(waveform))
+    return tf.cast(0.5 * (1.0 + tf.cos(math.pi * above)), tf.complex64)
 
 
 def _telephone(waveform: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -173,5 +254,6 @@ def _telephone(waveform: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.where(_uniform(seed, _Draw.CODEC) < 0.5, decoded, waveform)
 
 
-def _level(waveform: tf.Tensor) -> tf.Tensor:
-    return tf.sqrt(tf.reduce_mean(tf.square(waveform)))
+def _energy(spectrum: tf.Tensor) -> tf.Tensor:
+    """The sum of the squares of all real and imaginary parts."""
+    return tf.reduce_sum(tf.square(tf.bitcast(spectrum, tf.float32)))

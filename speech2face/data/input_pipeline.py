@@ -141,12 +141,10 @@ def voice_parser(
         example_seed = tf.stack(
             [tf.constant(seed, tf.int64), position * SEEDS_PER_EXAMPLE]
         )
-        if augmentation.speed:
-            waveform = augment.change_speed(waveform, augmentation.speed, example_seed)
-        if augmentation.random_window:
-            waveform = augment.random_window(waveform, n_samples, example_seed)
-        waveform = _fit_length(waveform, n_samples)
-        example["waveform"] = augment.augment(waveform, augmentation, example_seed)
+        waveform = augment.augmented_window(
+            waveform, n_samples, augmentation, example_seed
+        )
+        example["waveform"] = _fit_length(waveform, n_samples)
         return example
 
     return parse
