@@ -64,6 +64,11 @@ _CHECK_FILES = """(maxBytes, endings, sentences) => {
   document.addEventListener('drop', (event) => {
     if (event.target.closest) check(event, event.target, event.dataTransfer.files);
   }, true);
+  document.addEventListener('click', (event) => {
+    // A face that was asked for otherwise has nothing to do with that file.
+    if (event.target.closest?.('button'))
+      document.querySelectorAll('.s2f-refused').forEach((said) => said.remove());
+  }, true);
 }"""
 
 

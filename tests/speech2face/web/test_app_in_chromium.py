@@ -237,6 +237,7 @@ def test_errors_give_advice_and_the_page_still_works(page, tmp_path):
     assert page.get_by_text("too large").count() == 0
     page.get_by_role("button", name="Man 24").click()
     page.get_by_text(DONE).wait_for()
+    assert page.get_by_text("This is not an audio or video file").count() == 0
 
 
 def test_nothing_leaves_the_machine(page, requests, connections):
