@@ -58,7 +58,7 @@ class DetectionBenchmarkOptions(Options):
 def main(options: DetectionBenchmarkOptions) -> None:
     """Prints the table, three rows for each kind of frame."""
     print("| frames | n | search | s a frame | x dlib | found | IoU min | median |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|", flush=True)
     for (height, width), n in zip(SIZES, (options.n_small, options.n_large)):
         if n:
             print_rows(f"{width} x {height}", list(drawn_frames(height, width, n)))

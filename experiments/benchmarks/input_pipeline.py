@@ -27,6 +27,7 @@ from typing import Any
 from experiments.benchmarks import random_data, timing, training_step
 from speech2face.config import AudioConfig, AugmentConfig, LoopConfig
 from speech2face.errors import UserError
+from speech2face.messages import counted
 from speech2face.options import Options, option, run_command
 
 _AUGMENTED: dict[str, dict[str, Any]] = {
@@ -137,7 +138,8 @@ def _in_process(options: InputPipelineOptions, n_cores: int) -> dict[str, float]
         "n_read": options.n_read,
         "is_child": True,
     }
-    return timing.measure_in_process("experiments.benchmarks.input_pipeline", flags)
+    module = "experiments.benchmarks.input_pipeline"
+    return timing.measure_in_process(counted(n_cores, "core"), module, flags)
 
 
 if __name__ == "__main__":

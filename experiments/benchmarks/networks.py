@@ -40,8 +40,8 @@ class NetworkBenchmarkOptions(Options):
 
 
 def main(options: NetworkBenchmarkOptions) -> None:
-    """Prints the table."""
-    print(timing.to_markdown(list(measure(options.n_repeats))))
+    """Prints the table, row by row."""
+    timing.print_table(measure(options.n_repeats))
 
 
 def measure(n_repeats: int) -> Iterator[Timing]:

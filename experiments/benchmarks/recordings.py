@@ -40,8 +40,8 @@ class RecordingBenchmarkOptions(Options):
 
 
 def main(options: RecordingBenchmarkOptions) -> None:
-    """Prints the table."""
-    print(timing.to_markdown(list(measure(options.n_repeats, options.minutes))))
+    """Prints the table, row by row."""
+    timing.print_table(measure(options.n_repeats, options.minutes))
 
 
 def measure(n_repeats: int, minutes: float) -> Iterator[Timing]:

@@ -48,8 +48,8 @@ class RetrievalBenchmarkOptions(Options):
 
 
 def main(options: RetrievalBenchmarkOptions) -> None:
-    """Prints the table."""
-    print(timing.to_markdown(list(measure(options.gallery_sizes))))
+    """Prints the table, row by row."""
+    timing.print_table(measure(options.gallery_sizes))
 
 
 def measure(gallery_sizes: Sequence[int]) -> Iterator[Timing]:

@@ -48,21 +48,25 @@ def main(options: BenchmarkOptions) -> None:
     path = pathlib.Path(options.output_dir) / "benchmarks.md"
     text = f"# Benchmarks\n\n{_machine()}\n"
     for title, name in SECTIONS.items():
-        print(f"{title} ...", file=sys.stderr, flush=True)  # may take minutes
-        module = f"experiments.benchmarks.{name}"
-        process = subprocess.run(
-            [sys.executable, "-m", module],
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        if process.returncode:
-            raise UserError(f"python -m {module} failed; see above")
-        section = f"\n## {title}\n\n{process.stdout}"
-        print(section, flush=True)
-        text += section
+        heading = f"\n## {title}\n\n"
+        print(heading, end="", flush=True)
+        text += heading + _output_of(f"experiments.benchmarks.{name}")
         files.write_atomically(path, text.encode())
-    print(f"wrote {path}")
+    print(f"\nwrote {path}")
+
+
+def _output_of(module: str) -> str:
+    """Runs a benchmark, and prints its lines as they come: some take minutes."""
+    lines = []
+    command = [sys.executable, "-m", module]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None  # a pipe was asked for
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+    if process.returncode:
+        raise UserError(f"python -m {module} failed; see above")
+    return "".join(lines)
 
 
 def _machine() -> str:

@@ -53,15 +53,17 @@ class RuntimeBenchmarkOptions(Options):
 
 
 def main(options: RuntimeBenchmarkOptions) -> None:
-    """Prints the table."""
+    """Prints the table, row by row."""
+    timing.print_table(_both_sizes(options.n_repeats))
 
+
+def _both_sizes(n_repeats: int) -> Iterator[Timing]:
     from speech2face import Speech2Face
 
     compact = Speech2Face.load()
-    rows = list(measure(compact, "compact", COMPACT_FILES, options.n_repeats))
+    yield from measure(compact, "compact", COMPACT_FILES, n_repeats)
     paper = paper_model(compact)
-    rows += measure(paper, "paper size", PAPER_FILES, options.n_repeats)
-    print(timing.to_markdown(rows))
+    yield from measure(paper, "paper size", PAPER_FILES, n_repeats)
 
 
 def paper_model(compact: "Speech2Face") -> "Speech2Face":

@@ -35,8 +35,8 @@ class StageBenchmarkOptions(Options):
 
 
 def main(options: StageBenchmarkOptions) -> None:
-    """Prints the table."""
-    print(timing.to_markdown(list(measure(options.n_people))))
+    """Prints the table, row by row."""
+    timing.print_table(measure(options.n_people))
 
 
 def measure(n_people: int) -> Iterator[Timing]:

@@ -49,8 +49,8 @@ class StartupBenchmarkOptions(Options):
 
 
 def main(options: StartupBenchmarkOptions) -> None:
-    """Prints the table."""
-    print(timing.to_markdown(list(measure(options.n_repeats))))
+    """Prints the table, row by row."""
+    timing.print_table(measure(options.n_repeats))
 
 
 def commands() -> list[str]:

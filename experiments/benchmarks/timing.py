@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from speech2face.errors import UserError
@@ -47,15 +47,17 @@ class Timing:
         return self.secs / self.beside_secs
 
 
-def to_markdown(timings: Sequence[Timing]) -> str:
-    """Returns a table of timings."""
-    lines = ["| what | ms | beside | ms | ratio | |", "|---|---|---|---|---|---|"]
+def print_table(timings: Iterable[Timing]) -> None:
+    """Prints a table, each row as soon as it is measured: the next may take minutes."""
+    print(
+        "| what | ms | beside | ms | ratio | |\n|---|---|---|---|---|---|", flush=True
+    )
     for timing in timings:
-        lines.append(
+        print(
             f"| {timing.what} | {1e3 * timing.secs:,.2f} | {timing.beside} "
-            f"| {1e3 * timing.beside_secs:,.2f} | {timing.ratio:.2f} | {timing.note} |"
+            f"| {1e3 * timing.beside_secs:,.2f} | {timing.ratio:.2f} | {timing.note} |",
+            flush=True,
         )
-    return "\n".join(lines) + "\n"
 
 
 def fastest(
@@ -111,10 +113,13 @@ def peak_bytes(usage: resource.struct_rusage) -> int:
     return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def measure_in_process(module: str, flags: Mapping[str, object]) -> dict[str, Any]:
+def measure_in_process(
+    what: str, module: str, flags: Mapping[str, object]
+) -> dict[str, Any]:
     """Runs one measurement in a process of its own, which starts with no memory in use.
 
     Args:
+      what: is said on standard error first, because it may take minutes.
       module: a benchmark that prints its measurements as JSON on the last line.
       flags: its options.
 
@@ -126,6 +131,7 @@ def measure_in_process(module: str, flags: Mapping[str, object]) -> dict[str, An
     """
     command = [sys.executable, "-m", module]
     command += [f"--{name}={value}" for name, value in flags.items()]
+    print(f"measuring {what} ...", file=sys.stderr, flush=True)
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise UserError(f"{' '.join(command[1:])} failed; see above")

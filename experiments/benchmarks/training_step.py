@@ -160,7 +160,8 @@ def n_operations(options: TrainingStepOptions) -> float:
 
 def _in_process(options: TrainingStepOptions, side: Side) -> Measurements:
     flags = dataclasses.asdict(dataclasses.replace(options, side=side))
-    return timing.measure_in_process("experiments.benchmarks.training_step", flags)
+    module = "experiments.benchmarks.training_step"
+    return timing.measure_in_process(f"a step, {side}", module, flags)
 
 
 def _ours(options: TrainingStepOptions, folder: pathlib.Path) -> Iterator[Measurements]:

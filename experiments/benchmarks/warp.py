@@ -38,8 +38,8 @@ class WarpBenchmarkOptions(Options):
 
 
 def main(options: WarpBenchmarkOptions) -> None:
-    """Prints the table."""
-    print(timing.to_markdown(list(measure(options.batch_size, options.n_repeats))))
+    """Prints the table, row by row."""
+    timing.print_table(measure(options.batch_size, options.n_repeats))
 
 
 def measure(batch_size: int, n_repeats: int) -> Iterator[Timing]:

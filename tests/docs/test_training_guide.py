@@ -160,7 +160,9 @@ def test_training_takes_onednns_kernels_unless_told_otherwise(tmp_path, monkeypa
 def test_what_the_dockerfile_copies_is_not_ignored():
     """A builder hides from COPY what `.dockerignore` names; this once hid `configs`."""
     rules = (REPOSITORY / ".dockerignore").read_text().split()
-    copies = re.findall(r"^COPY (.+) \S+$", (REPOSITORY / "Dockerfile").read_text(), re.M)
+    copies = re.findall(
+        r"^COPY (.+) \S+$", (REPOSITORY / "Dockerfile").read_text(), re.M
+    )
     sources = {source for line in copies for source in line.split()}
     assert rules[0] == "*"
     assert sources == {rule[1:] for rule in rules if rule.startswith("!")}

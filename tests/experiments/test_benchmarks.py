@@ -73,9 +73,30 @@ def test_counts_that_measure_nothing_are_refused(module, flag):
     )
 
 
-def test_table():
-    table = timing.to_markdown([Timing("this", 1.5, "that", 0.5, "10 MB")])
-    assert table.splitlines()[2] == "| this | 1,500.00 | that | 500.00 | 3.00 | 10 MB |"
+def test_a_row_is_printed_before_the_next_is_measured(capsys):
+    def rows():
+        yield Timing("this", 1.5, "that", 0.5, "10 MB")
+        printed.append(capsys.readouterr().out)
+
+    printed = []
+    timing.print_table(rows())
+    row = "| this | 1,500.00 | that | 500.00 | 3.00 | 10 MB |"
+    assert printed[0].splitlines()[2] == row
+
+
+def test_a_section_is_named_before_it_is_measured(tmp_path, monkeypatch, capsys):
+    def output_of(module):
+        before.append(capsys.readouterr().out)
+        return "a table\n"
+
+    before = []
+    monkeypatch.setattr(run, "_output_of", output_of)
+    monkeypatch.setattr(run, "SECTIONS", {"Warp": "warp", "Commands": "startup"})
+    run.main(run.BenchmarkOptions(output_dir=str(tmp_path)))
+    assert before == ["\n## Warp\n\n", "\n## Commands\n\n"]
+    written = (tmp_path / "benchmarks.md").read_text()
+    assert written.endswith("\n## Warp\n\na table\n\n## Commands\n\na table\n")
+    assert capsys.readouterr().out == f"\nwrote {tmp_path}/benchmarks.md\n"
 
 
 def test_a_command_is_measured_in_a_process_of_its_own():
