@@ -28,7 +28,7 @@ from keras import layers, ops
 from speech2face import paper
 from speech2face.config import FaceDecoderConfig
 from speech2face.errors import UserError
-from speech2face.models import background, texture_space, warp
+from speech2face.models import background, clear_outline, texture_space, warp
 
 # How far an output of 1 moves a landmark: docs/decisions/landmark-unit.md.
 LANDMARK_UNIT_PX = 16
@@ -131,12 +131,15 @@ def _landmark_branch(
     )(hidden)
     # [b, 2 n] -> [b, n, 2]
     offsets = layers.Reshape(mean_landmarks.shape, dtype="float32")(offsets)
-    return layers.Rescaling(
+    landmarks = layers.Rescaling(
         LANDMARK_UNIT_PX,
         offset=mean_landmarks.tolist(),
         dtype="float32",
         name="landmarks",
     )(offsets)
+    if len(mean_landmarks) == paper.N_LANDMARKS:  # no outline
+        return landmarks
+    return clear_outline.ClearOutline(mean_landmarks, name="clear_landmarks")(landmarks)
 
 
 def _texture_branch(
