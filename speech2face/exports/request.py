@@ -61,10 +61,10 @@ def check(
       UserError: a name is unknown, a package is missing, or the folder holds other
         files.
     """
-    _check_names(formats, FORMATS)
-    _check_names(weights, typing.get_args(WeightType))
+    _check_names("formats", formats, FORMATS)
+    _check_names("weights", weights, typing.get_args(WeightType))
     if not formats or not weights:
-        raise UserError("name at least one format and one kind of weights")
+        raise UserError("--formats and --weights need at least one name each")
     if BUNDLE in formats and tuple(weights) not in (("float32",), ("float16",)):
         raise UserError(
             f"a bundle holds float32 or float16 weights, not {','.join(weights)}: "
@@ -80,10 +80,10 @@ def check(
     files.check_replaceable(output_dir, kind=EXPORT_KIND)
 
 
-def _check_names(names: Sequence[str], known: Sequence[str]) -> None:
+def _check_names(flag: str, names: Sequence[str], known: Sequence[str]) -> None:
     for name in names:
         if name not in known:
-            raise UserError(f"{name!r} is not one of {', '.join(known)}")
+            raise UserError(f"--{flag}={name} is not one of {', '.join(known)}")
 
 
 def _missing_packages(formats: Sequence[str]) -> list[tuple[str, str, str]]:

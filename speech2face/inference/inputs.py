@@ -38,7 +38,8 @@ def prepare(
     if isinstance(voice, (str, os.PathLike)):
         return SoundFile(voice, trim_silence)
     samples = _as_array(voice)
-    if samples.ndim == 0 or samples.dtype.kind not in "fiu":
+    is_array = isinstance(voice, np.ndarray) and voice.ndim  # of which type, see below
+    if not is_array and (samples.ndim == 0 or samples.dtype.kind not in "fiu"):
         raise UserError(
             f"{name} is {voice!r:.40}, neither the path of a file nor an array of "
             "samples; a list must hold one path or array per recording",

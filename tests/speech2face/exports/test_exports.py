@@ -201,10 +201,10 @@ def test_a_file_that_differs_leaves_nothing(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "formats, weights, message",
     [
-        (("tfl",), ("float32",), "'tfl' is not one of bundle, savedmodel"),
-        (("onnx",), ("int4",), "'int4' is not one of float32, float16, int8"),
+        (("tfl",), ("float32",), "--formats=tfl is not one of bundle, savedmodel"),
+        (("onnx",), ("int4",), "--weights=int4 is not one of float32, float16, int8"),
         (("bundle",), ("int8",), "a bundle holds float32 or float16"),
-        ((), ("int8",), "name at least one"),
+        ((), ("int8",), "need at least one name each"),
     ],
 )
 def test_wrong_requests_are_refused(formats, weights, message, tmp_path):

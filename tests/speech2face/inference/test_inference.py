@@ -47,9 +47,10 @@ def test_a_bundle_is_read_back_exactly(model, tmp_path):
     "waveform, rate_hz, advice",
     [
         (None, 16_000, "neither the path of a file nor an array"),
+        (np.ones(16_000, complex), 16_000, "has the type complex128; expected"),
         ([0.1, 0.2, 0.3], 16_000, "one path or array per recording"),
         (np.zeros((2, 16_000)), 16_000, r"give waveform\.T"),
-        (np.zeros(16_000, bool), 16_000, "nor an array of samples"),
+        (np.zeros(16_000, bool), 16_000, "has the type bool; expected numbers"),
         (np.zeros((3, 2, 1)), 16_000, "expected .n. or .n, channels."),
         (np.zeros(16_000), 0, "sample_rate_hz is 0"),
     ],
