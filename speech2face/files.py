@@ -164,8 +164,7 @@ def check_replaceable(
     """
     path = as_path(path)
     if path.is_dir():
-        foreign = _foreign_file(path, kind)
-        if foreign:
+        if foreign := _foreign_file(path, kind):
             what = f" and not {kind.noun}" if kind else ""
             raise UserError(
                 f"{path} is not empty{what}: it has {foreign}; choose another name or "
@@ -324,8 +323,7 @@ def _set_aside(folder: pathlib.Path) -> pathlib.Path:
 
 def _temporary_name(name: str) -> str:
     # The name is cut in bytes: file systems limit these.
-    start = name.encode(errors="surrogateescape")[:_MAX_NAME]
-    text = start.decode(errors="ignore")
+    text = name.encode(errors="surrogateescape")[:_MAX_NAME].decode(errors="ignore")
     return f".{text}.{_HOST}-{next(_counter)}.{os.getpid()}.tmp"
 
 

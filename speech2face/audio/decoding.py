@@ -8,7 +8,6 @@ docs/decisions/untrusted-media.md.
 
 import itertools
 import math
-import numbers
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import av
 import numpy as np
 
-from speech2face.audio import containers, seeking
+from speech2face.audio import containers, seeking, segments
 from speech2face.audio.channels import MAX_CHANNELS, Mixer
 from speech2face.audio.containers import Media, Source
 from speech2face.audio.loudness import check_waveform
@@ -32,7 +31,6 @@ MAX_SEGMENT_VALUES = 1 << 27  # of `decode_segment`: 512 MB, for all channels
 # Of all channels, whatever is kept of them: a day of stereo at 48 kHz.
 _MAX_DECODED_VALUES = 1 << 33
 _KEPT_VALUES = 1 << 24  # 64 MB; a longer sound is decoded twice to choose its channel
-_MAX_START_SECS = 1e9  # 30 years: FFmpeg's clock is a 64-bit integer
 
 _MAX_STRAY_PACKETS = 8  # after a seek; less than the margin
 _SEEK_MARGIN_SECS = 1.0  # of sound that is decoded and not kept
@@ -213,26 +211,6 @@ def _limited(blocks: Iterator[Block], name: str, max_secs: float) -> Iterator[Bl
         yield block, rate_hz
 
 
-def _check_segment(name: str, start_secs: float, end_secs: float | None) -> None:
-    for secs in (start_secs, 0.0 if end_secs is None else end_secs):
-        if not isinstance(secs, numbers.Real):
-            raise UserError(
-                f"{name}: a time is {secs!r}; it must be a number of seconds",
-                reason="bad_times",
-            )
-    is_empty = end_secs is not None and not end_secs > start_secs  # so is NaN
-    if _MAX_START_SECS <= start_secs < math.inf and not is_empty:
-        raise UserError(
-            f"{name} has no sound at {start_secs:g} s", reason="beyond_the_end"
-        )
-    if is_empty or not 0 <= start_secs < _MAX_START_SECS:
-        raise UserError(
-            f"{name}: a segment from {start_secs} s to {end_secs} s is empty; it must "
-            "start at 0 or later and end after that",
-            reason="bad_times",
-        )
-
-
 def _decode(
     source: Source, name: str, start_secs: float, end_secs: float | None
 ) -> Iterator[Block]:
@@ -240,7 +218,7 @@ def _decode(
 
     The rate is that of the decoded sound: HE-AAC doubles what the file declares.
     """
-    _check_segment(name, start_secs, end_secs)
+    segments.check(name, start_secs, end_secs)
     if end_secs is not None and math.isinf(end_secs):
         end_secs = None
     with containers.open_media(source, name) as media:
