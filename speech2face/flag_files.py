@@ -1,14 +1,38 @@
-"""Flag files, lists of files, and numbers as flags: what absl does not do by itself."""
+"""Flag files, lists of files, numbers as flags, typos: what absl does not do itself."""
 
+import difflib
 import os
 import pathlib
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from absl import flags
 
+from speech2face.errors import UserError
+
 PACKAGE_DIR = pathlib.Path(__file__).parent
+
+
+def parse(words: Sequence[str]) -> list[str]:
+    """Parses a command line with absl, and returns what is left of it.
+
+    Args:
+      words: the command line, the command's name first.
+
+    Raises:
+      UserError: the command has no such flag. absl would suggest its own flags, too.
+      flags.Error: a value is wrong.
+      FileNotFoundError: there is no such flag file.
+    """
+    try:
+        return flags.FLAGS(list(with_flag_files(words)))
+    except flags.UnrecognizedFlagError as error:
+        ours = flags.FLAGS.flags_by_module_dict().get(sys.argv[0], [])
+        close = difflib.get_close_matches(error.flagname, [flag.name for flag in ours])
+        hint = f"did you mean --{' or --'.join(close)}?" if close else "see --help"
+        raise UserError(f"there is no flag --{error.flagname}; {hint}") from None
 
 
 def with_flag_files(words: Sequence[str], outer: tuple[str, ...] = ()) -> Iterator[str]:

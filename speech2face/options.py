@@ -264,7 +264,7 @@ def run_command(main: Callable[..., Any], *config_types: type) -> None:
 def _parse(config_types: Sequence[type], argv: list[str]) -> list[Any]:
     """Returns the configs that the command line describes, with their paths checked."""
     try:
-        unexpected = flags.FLAGS(list(flag_files.with_flag_files(argv)))[1:]
+        unexpected = flag_files.parse(argv)[1:]
         messages.silence_libraries()
         if unexpected:
             raise UserError(f"unexpected argument {unexpected[0]!r}; see --help")

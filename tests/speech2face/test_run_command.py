@@ -94,8 +94,9 @@ def test_a_command_that_works(tmp_path):
         (["--outcome=missing"], "error: /no/such/file: No such file or directory\n"),
         (
             ["--outcom=good"],
-            "error: Unknown command line flag 'outcom'. Did you mean: outcome ?\n",
+            "error: there is no flag --outcom; did you mean --outcome?\n",
         ),
+        (["--log_dri=x"], "error: there is no flag --log_dri; see --help\n"),  # absl's
         (["--folder=/no/such"], "error: --folder=/no/such: no such file or folder\n"),
         (["good"], "error: unexpected argument 'good'; see --help\n"),
         (["--flagfile=/no.flags"], "error: --flagfile=/no.flags: no such file\n"),
