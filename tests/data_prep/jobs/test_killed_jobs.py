@@ -98,6 +98,30 @@ def test_killed_at_random_moments(
     assert content_of(output) == expected
 
 
+@pytest.mark.slow
+def test_killed_and_moved_with_its_media(manifest, expected, tmp_path, fork_server):
+    """Half of the records lie elsewhere, and so do the media: the job goes on."""
+    media = shutil.copytree(manifest.parent, tmp_path / "one" / "media")
+    first = tmp_path / "one" / "data"
+    job = start(fork_server, media / manifest.name, first, n_workers=1)
+    while not list(first.glob(".work/done/*.chunk")) and job.poll() is None:
+        time.sleep(0.05)
+    job.send_signal(signal.SIGKILL)
+    job.wait()
+    n_done = len(list(first.glob(".work/done/*.chunk")))
+    assert 0 < n_done < (N_CLIPS + 2) / 2
+    there = tmp_path / "other" / "disk"
+    there.mkdir(parents=True)
+    media = media.rename(there / "clips")
+    second = first.rename(tmp_path / "other" / "records")
+    shutil.rmtree(tmp_path / "one")
+    job = start(fork_server, media / manifest.name, second, n_workers=1)
+    assert job.wait() == 0, job.stderr
+    same = expected.keys() - {"quarantine.csv"}  # it names the missing files
+    content = content_of(second)
+    assert {n: content[n] for n in same} == {n: expected[n] for n in same}
+
+
 def wait_for_change(output, job):
     """Waits until the job has written a file, or has ended."""
     before = len(list(output.rglob("*")))
