@@ -13,6 +13,7 @@ import re
 import socket
 import threading
 
+from speech2face import media_files
 from speech2face.artifacts.run_folder import check_model_folder
 from speech2face.config import IMAGE_SIZE_HELP, ImageSize
 from speech2face.errors import UserError
@@ -132,14 +133,21 @@ def examples_in(folder: PathLike) -> dict[str, pathlib.Path]:
 
     Raises:
       FileNotFoundError: the folder does not exist.
-      UserError: the folder has no files.
+      UserError: the folder has no recordings.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder of examples {folder}")
-    paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    endings = (*media_files.SOUND_SUFFIXES, *media_files.VIDEO_SUFFIXES)
+    paths = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.is_file()
+        and not path.name.startswith(".")  # macOS: ._man_24.ogg, which is no sound
+        and media_files.has_suffix(path.name, endings)
+    ]
     if not paths:
-        raise UserError(f"the folder of examples {folder} is empty")
+        raise UserError(f"the folder of examples {folder} has no recordings")
     return {path.stem.replace("_", " ").capitalize(): path for path in paths}
 
 

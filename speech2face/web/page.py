@@ -14,6 +14,7 @@ import gradio as gr
 from gradio.events import EventListener
 
 from speech2face.inference.model import Speech2Face
+from speech2face.media_files import SOUND_SUFFIXES, VIDEO_SUFFIXES
 from speech2face.web import scripts, texts, views
 from speech2face.web.events import EventChecks
 from speech2face.web.forgetting import MEMORY_SECS
@@ -30,20 +31,7 @@ MAX_EXAGGERATION = 2.0  # the face is three times as far from the average face
 
 _STYLE = pathlib.Path(__file__).parent / "templates" / "app.css"
 # What a browser offers to choose. "audio" and "video" are what it knows as such.
-MEDIA = [
-    "audio",
-    "video",
-    ".opus",
-    ".amr",
-    ".mka",
-    ".mkv",
-    ".m4a",
-    ".oga",
-    ".flac",
-    ".aif",
-    ".aiff",
-    ".wma",
-]
+MEDIA = ["audio", "video", *SOUND_SUFFIXES, *VIDEO_SUFFIXES]
 # One model computes at a time: two would only share the same cores.
 _ONE_AT_A_TIME = {"concurrency_id": "model", "concurrency_limit": 1}
 # The events of a microphone keep their order, apart from the queue of the model.

@@ -206,6 +206,16 @@ def test_the_page_says_what_it_is_not():
     assert "not the\nspeaker" in texts.NOTE and "Not identification" in texts.ABOUT
 
 
+def test_what_is_no_recording_is_no_example(tmp_path):
+    for name in ("man_24.ogg", "Talk.MP4", "._man_24.ogg", ".DS_Store", "README.md"):
+        (tmp_path / name).touch()
+    assert list(app.examples_in(tmp_path)) == ["Talk", "Man 24"]
+    for path in tmp_path.glob("[Tm]*"):
+        path.unlink()
+    with pytest.raises(ValueError, match="has no recordings"):
+        app.examples_in(tmp_path)
+
+
 @pytest.mark.parametrize(
     "change, complaint",
     [
