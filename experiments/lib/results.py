@@ -230,7 +230,10 @@ def interval(
     if n_speakers < 2:
         return None
     if statistic is np.mean and values.ndim == 1:
-        return _interval_of_mean(values, speaker)
+        sum_and_count = np.stack([values, np.ones(len(values))], axis=1)
+        return interval_of_sums(
+            sum_and_count, speaker_ids, lambda total: total[0] / total[1]
+        )
     if n_speakers == len(values):  # one clip each: drawing clips is drawing speakers
         return statistics.bootstrap_ci(
             values, statistic=statistic, n_resamples=N_RESAMPLES
@@ -246,15 +249,32 @@ def interval(
     )
 
 
-def _interval_of_mean(values: np.ndarray, speaker: np.ndarray) -> tuple[float, float]:
-    """The interval of the mean: it needs each speaker's sum, not the drawn clips."""
-    sums = np.bincount(speaker, values.astype(np.float64))
-    counts = np.bincount(speaker)
+def interval_of_sums(
+    values: np.ndarray,
+    speaker_ids: Sequence[str],
+    statistic: Callable[[np.ndarray], float],
+) -> tuple[float, float] | None:
+    """`interval` of a statistic of sums over clips, in a fraction of its time.
+
+    Args:
+      values: [n, ...], one row for each clip.
+      speaker_ids: n names.
+      statistic: function of the sum [...] of the rows of the drawn speakers.
+
+    Returns:
+      (low, high), or None for fewer than two speakers.
+    """
+    _, speaker = np.unique(np.asarray(speaker_ids), return_inverse=True)
+    n_speakers = speaker.max() + 1
+    if n_speakers < 2:
+        return None
+    sums = np.zeros([n_speakers, *values.shape[1:]])
+    np.add.at(sums, speaker, values)
+    flat = sums.reshape(n_speakers, -1)
     return statistics.bootstrap_ci(
-        sums,
-        counts,
-        statistic=lambda drawn_sums, drawn_counts: (
-            drawn_sums.sum() / drawn_counts.sum()
+        np.arange(n_speakers),
+        statistic=lambda drawn: statistic(
+            (np.bincount(drawn, minlength=n_speakers) @ flat).reshape(sums.shape[1:])
         ),
         n_resamples=N_RESAMPLES,
     )

@@ -95,3 +95,20 @@ def test_the_fast_mean_is_the_mean_of_the_drawn_clips():
     slow = results.interval(values, speakers, lambda drawn: drawn.mean())
     np.testing.assert_allclose(fast, slow)
     assert results.interval(values, ["one"] * 30) is None
+
+
+@pytest.mark.parametrize("n_speakers", [13, 60])
+def test_sums_have_the_interval_of_their_clips(n_speakers):
+    values = np.random.default_rng(0).integers(0, 2, [60, 3]).astype(float)
+    speakers = [f"s{i % n_speakers:02}" for i in range(60)]
+
+    def ratio(total):
+        return float(total[0] / total.sum())
+
+    ends = results.interval_of_sums(values, speakers, ratio)
+    expected = results.interval(values, speakers, lambda rows: ratio(rows.sum(axis=0)))
+    np.testing.assert_allclose(ends, expected, rtol=1e-12)
+
+
+def test_sums_of_one_speaker_have_no_interval():
+    assert results.interval_of_sums(np.ones([5, 2]), ["one"] * 5, np.sum) is None
