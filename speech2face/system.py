@@ -1,5 +1,6 @@
 """What differs between operating systems: the one place that asks."""
 
+import functools
 import os
 import pathlib
 
@@ -10,6 +11,20 @@ def n_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@functools.cache
+def has_avx512(cpuinfo: str = "/proc/cpuinfo") -> bool:
+    """Returns whether the processor has AVX-512; False where that is unknown.
+
+    Args:
+      cpuinfo: file in which Linux describes the processor.
+    """
+    try:
+        text = pathlib.Path(cpuinfo).read_text(errors="replace")
+    except OSError:
+        return False
+    return " avx512f " in f"{text.partition('flags')[2].partition(chr(10))[0]} "
 
 
 def nvidia_cards(driver: str = "/proc/driver/nvidia/gpus") -> list[str]:

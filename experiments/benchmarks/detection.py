@@ -25,7 +25,8 @@ import dlib
 import numpy as np
 
 from data_prep.clips import media
-from experiments.benchmarks import scenes
+from experiments.benchmarks import rows, scenes
+from experiments.benchmarks.rows import Beside, Row
 from speech2face.faces import boxes as box_geometry
 from speech2face.faces import mmod_search
 from speech2face.files import PathLike
@@ -57,13 +58,17 @@ class DetectionBenchmarkOptions(Options):
 
 def main(options: DetectionBenchmarkOptions) -> None:
     """Prints the table, three rows for each kind of frame."""
+    head_rows = []
     print("| frames | n | search | s a frame | x dlib | found | IoU min | median |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
     for (height, width), n in zip(SIZES, (options.n_small, options.n_large)):
         if n:
-            print_rows(f"{width} x {height}", list(drawn_frames(height, width, n)))
+            name = f"{width} x {height}"
+            searches = print_rows(name, list(drawn_frames(height, width, n)))
+            head_rows.append(_head_row(name, *searches))
     if options.video_dir:
         print_rows("videos", list(video_frames(options.video_dir)))
+    rows.show(head_rows)
 
 
 def drawn_frames(height: int, width: int, n: int) -> Iterator[Frame]:
@@ -94,8 +99,19 @@ class Measured(NamedTuple):
     boxes: Sequence[np.ndarray]
 
 
-def print_rows(name: str, frames: Sequence[Frame]) -> None:
-    """Searches the frames in three ways, and prints a row for each."""
+def _head_row(name: str, by_dlib: Measured, whole: Measured, at_place: Measured) -> Row:
+    """The row of the table at the head of benchmarks.md."""
+    return Row(
+        f"detect, {name}, place known",
+        at_place.secs_a_frame,
+        "s",
+        Beside("dlib's own detector", by_dlib.secs_a_frame),
+        note=f"whole frame {whole.secs_a_frame:.2f} s",
+    )
+
+
+def print_rows(name: str, frames: Sequence[Frame]) -> list[Measured]:
+    """Searches the frames in three ways, prints a row for each and returns them."""
     searches = measure(frames)
     expected = searches[0]
     for search in searches:
@@ -108,6 +124,7 @@ def print_rows(name: str, frames: Sequence[Frame]) -> None:
             f"| {min(overlaps):.2f} | {np.median(overlaps):.2f} |",
             flush=True,
         )
+    return searches
 
 
 def measure(frames: Sequence[Frame]) -> list[Measured]:

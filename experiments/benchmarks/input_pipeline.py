@@ -19,12 +19,14 @@ import dataclasses
 import json
 import os
 import pathlib
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.benchmarks import random_data, timing, training_step
+from experiments.benchmarks import random_data, rows, timing, training_step
+from experiments.benchmarks.rows import Beside, Row
 from speech2face.config import AudioConfig, AugmentConfig, LoopConfig
 from speech2face.errors import UserError
 from speech2face.messages import counted
@@ -67,7 +69,10 @@ def main(options: InputPipelineOptions) -> None:
     if options.is_child:
         print(json.dumps(measure(options)))
     else:
-        print(report([_in_process(options, n) for n in options.cores]))
+        print("Input pipeline:", file=sys.stderr, flush=True)
+        rates = [_in_process(options, n) for n in options.cores]
+        print(report(rates))
+        rows.show(head_rows(rates[0]))
 
 
 def report(rows: Sequence[Mapping[str, float]]) -> str:
@@ -89,6 +94,23 @@ def report(rows: Sequence[Mapping[str, float]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def head_rows(rates: Mapping[str, float]) -> list[Row]:
+    """The rows of the table at the head of benchmarks.md.
+
+    Here the twin is a bare reader of the same files.
+    """
+    return [
+        Row(
+            f"input pipeline, {rates['cores']} core, {name}",
+            rates[name],
+            "records/s",
+            Beside("records not parsed", rates["bare"]),
+            note=f"a step consumes {rates['consumed_per_sec']:.2f} a second at most",
+        )
+        for name in _AUGMENTED
+    ]
+
+
 def measure(options: InputPipelineOptions) -> dict[str, float]:
     """Measures on the first `cores` cores, which this process is bound to from now."""
     n_cores = options.cores[0]
@@ -105,6 +127,7 @@ def measure(options: InputPipelineOptions) -> dict[str, float]:
     return {
         "cores": n_cores,
         **rates,
+        "bare": _bare_records_per_sec(options, step),
         "consumed_per_sec": product_operations / product_secs / n_operations,
     }
 
@@ -128,6 +151,23 @@ def _records_per_sec(
         start = time.perf_counter()
         n_batches = sum(1 for _ in batches)
         return n_batches * step.batch_size / (time.perf_counter() - start)
+
+
+def _bare_records_per_sec(
+    options: InputPipelineOptions, step: training_step.TrainingStepOptions
+) -> float:
+    """The rate at which TensorFlow reads the records in order, without parsing them."""
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        random_data.write_records(folder, step.feature_dim, options.n_records)
+        files = sorted(str(path) for path in folder.glob("*.tfrecord*"))
+        dataset = tf.data.TFRecordDataset(files).repeat(4)
+        n_records = dataset.reduce(0, lambda n, _: n + 1)  # fills the page cache
+        start = time.perf_counter()
+        n_records = int(dataset.reduce(0, lambda n, _: n + 1))
+        return n_records / (time.perf_counter() - start)
 
 
 def _in_process(options: InputPipelineOptions, n_cores: int) -> dict[str, float]:

@@ -65,7 +65,7 @@ class Twin(keras.Model):
         super().__init__()
         self._loss_config = config.loss
         width = config.voice_encoder.width
-        self.encoder = _table_1(width, decoder.recognizer.feature_dim, fc2_unit)
+        self.encoder = table_1(width, decoder.recognizer.feature_dim, fc2_unit)
         self.f_dec = face_decoder.decoder_activation_layer(decoder.model)
         self.f_dec.trainable = False
         self.decoder = decoder
@@ -77,7 +77,7 @@ class Twin(keras.Model):
         """Takes a step on (waveform, raw feature); returns the loss."""
         waveform, raw, _ = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
-            voice = self.encoder(_spectrogram(waveform), training=True)
+            voice = self.encoder(spectrogram(waveform), training=True)
             loss = tf.reduce_mean(self._eq_1(raw, tf.cast(voice, tf.float32)))
             scaled = self.optimizer.scale_loss(loss)
         variables = self.encoder.trainable_variables
@@ -108,7 +108,7 @@ class Twin(keras.Model):
         return raw @ self.decoder.head.weights + self.decoder.head.bias
 
 
-def _spectrogram(waveform: tf.Tensor) -> tf.Tensor:
+def spectrogram(waveform: tf.Tensor) -> tf.Tensor:
     """[batch, samples] -> [batch, frames, 257, 2]."""
     spectrum = tf.signal.stft(
         waveform, paper.WINDOW_SAMPLES, paper.HOP_SAMPLES, paper.FFT_SAMPLES
@@ -117,7 +117,14 @@ def _spectrogram(waveform: tf.Tensor) -> tf.Tensor:
     return tf.sign(parts) * tf.abs(parts) ** paper.COMPRESSION
 
 
-def _table_1(width: float, feature_dim: int, fc2_unit: float) -> keras.Model:
+def table_1(width: float, feature_dim: int, fc2_unit: float) -> keras.Model:
+    """Table 1, spectrogram [batch, frames, 257, 2] -> feature [batch, feature_dim].
+
+    Args:
+      width: multiplier on the channels.
+      feature_dim: length of the feature.
+      fc2_unit: the unit in which ADAM learns the weights of fc2.
+    """
     inputs = x = keras.Input([None, paper.N_BANDS, 2])
     for index, (channels, stride, is_pooled) in enumerate(_CONVOLUTIONS, start=1):
         x = layers.Conv2D(max(1, round(channels * width)), _KERNEL, stride)(x)

@@ -12,12 +12,13 @@ model called without a graph.
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from experiments import table1_architecture
-from experiments.benchmarks import random_data, timing
+from experiments.benchmarks import keras_twin, random_data, timing
+from experiments.benchmarks.rows import Beside, Row
 from experiments.benchmarks.timing import Timing
 from speech2face import paper
 from speech2face.config import FaceDecoderConfig, VoiceEncoderConfig
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 # Multiplications and additions of a billion multiply-adds.
 _OPERATIONS_PER_GIGA_MULTIPLY_ADDS = 2e9
+_TOGETHER = 8  # crops that VGG-Face sees at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +51,8 @@ def measure(n_repeats: int) -> Iterator[Timing]:
     waveform = random_data.noise(1)
     yield _spectrogram(waveform, n_repeats)
     yield from _paper_encoder(waveform, n_repeats)
-    yield from _paper_decoder(n_repeats)
+    yield _paper_decoder(n_repeats)
+    yield _recognizer(n_repeats)
     yield from _compact(waveform, n_repeats)
 
 
@@ -95,28 +98,67 @@ def _paper_encoder(waveform: np.ndarray, n_repeats: int) -> Iterator[Timing]:
     }
     # The same weights, so that the features can be compared.
     models["mixed_bfloat16"].set_weights(models["float32"].get_weights())
-    calls = {name: _graph(model, waveform) for name, model in models.items()}
+    calls: dict[str, Callable[[], Any]] = {
+        name: _graph(model, waveform) for name, model in models.items()
+    }
     calls["float32, XLA"] = _graph(models["float32"], waveform, xla=True)
     # Arithmetic in half the bits must not change the feature much.
     cosine = comparison.smallest_cosine(
         calls["float32"]()[0], calls["mixed_bfloat16"]()[0]
     )
+    for policy in ("float32", "mixed_bfloat16"):
+        calls[f"{policy}, twin"] = _twin(policy, waveform)
     product, product_operations = timing.matrix_product()
-    secs = timing.fastest({**calls, "product": product}, n_repeats)
-    floor = secs["product"] * n_operations / product_operations
-    for name in ("float32", "float32, XLA"):
-        what = f"voice encoder, paper size, {name}"
-        yield Timing(what, secs[name], "matrix product", floor)
+    half_product, _ = timing.matrix_product("bfloat16")
+    products = {"float32, product": product, "mixed_bfloat16, product": half_product}
+    secs = timing.fastest({**calls, **products}, n_repeats)
+
+    def floor_of(policy: str) -> float:
+        return secs[f"{policy}, product"] * n_operations / product_operations
+
+    def row(policy: str, note: str = "") -> Row:
+        return Row(
+            f"voice encoder forward, one clip, {policy}",
+            secs[policy],
+            "s",
+            Beside("plain Keras", secs[f"{policy}, twin"]),
+            Beside("matrix product", floor_of(policy)),
+            note,
+        )
+
+    floor = floor_of("float32")
+    what = "voice encoder, paper size"
     yield Timing(
-        "voice encoder, paper size, mixed_bfloat16",
+        f"{what}, float32", secs["float32"], "matrix product", floor, row=row("float32")
+    )
+    yield Timing(f"{what}, float32, XLA", secs["float32, XLA"], "matrix product", floor)
+    note = f"cosine to float32 {cosine:.6f}"
+    yield Timing(
+        f"{what}, mixed_bfloat16",
         secs["mixed_bfloat16"],
         "float32",
         secs["float32"],
-        f"cosine to float32 {cosine:.6f}",
+        note,
+        row("mixed_bfloat16", note),
     )
 
 
-def _paper_decoder(n_repeats: int) -> Iterator[Timing]:
+def _twin(policy: str, waveform: np.ndarray) -> Callable[[], np.ndarray]:
+    """The voice encoder of `keras_twin` as one graph, with random weights."""
+    import keras
+    import tensorflow as tf
+
+    default = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = keras_twin.table_1(1.0, paper.VGG_FACE_FEATURE_DIM, 1.0)
+    finally:
+        keras.config.set_dtype_policy(default)
+    call = tf.function(lambda x: model(keras_twin.spectrogram(x), training=False))
+    return lambda: call(waveform).numpy()
+
+
+def _paper_decoder(n_repeats: int) -> Timing:
     from speech2face.models import face_decoder
 
     table = table1_architecture.build_tables()[2]
@@ -124,12 +166,57 @@ def _paper_decoder(n_repeats: int) -> Iterator[Timing]:
     decoder = face_decoder.build_face_decoder(
         FaceDecoderConfig(), paper.VGG_FACE_FEATURE_DIM, random_data.mean_landmarks()
     )
-    feature = np.random.default_rng(0).normal(size=(1, paper.VGG_FACE_FEATURE_DIM))
-    call = _graph(decoder, feature.astype(np.float32))
+    random = np.random.default_rng(0)
+    feature = random.normal(size=(1, paper.VGG_FACE_FEATURE_DIM)).astype(np.float32)
+    call = _graph(decoder, feature)
     product, product_operations = timing.matrix_product()
-    secs = timing.fastest({"ours": call, "product": product}, 4 * n_repeats)
+    calls = {
+        "ours": call,
+        "twin": lambda: np.asarray(decoder(feature)["image"]),
+        "product": product,
+    }
+    secs = timing.fastest(calls, 4 * n_repeats)
     floor = secs["product"] * n_operations / product_operations
-    yield Timing("face decoder, paper size", secs["ours"], "matrix product", floor)
+    row = Row(
+        "face decoder forward, paper size",
+        secs["ours"],
+        "ms",
+        Beside("operation by operation", secs["twin"]),
+        Beside("matrix product", floor),
+    )
+    what = "face decoder, paper size"
+    return Timing(what, secs["ours"], "matrix product", floor, row=row)
+
+
+def _recognizer(n_repeats: int) -> Timing:
+    """VGG-Face with zero weights: its time does not depend on them."""
+    from speech2face.models import vgg_face
+
+    table = table1_architecture.build_tables()[1]
+    n_operations = _OPERATIONS_PER_GIGA_MULTIPLY_ADDS * table.giga_multiply_adds
+    network = vgg_face.build_vgg_face()
+    crop = np.zeros((1, paper.FACE_PX, paper.FACE_PX, 3), np.float32)
+    crops = np.repeat(crop, _TOGETHER, 0)
+    product, product_operations = timing.matrix_product()
+    calls = {
+        "ours": lambda: network.predict_on_batch(crop),
+        "together": lambda: network.predict_on_batch(crops),
+        "twin": lambda: np.asarray(network(crop, training=False)["fc7"]),
+        "product": product,
+    }
+    secs = timing.fastest(calls, n_repeats)
+    floor = secs["product"] * n_operations / product_operations
+    note = f"{_TOGETHER} together {1e3 * secs['together'] / _TOGETHER:.0f} ms each"
+    row = Row(
+        "recognize a face: VGG-Face, one crop",
+        secs["ours"],
+        "ms",
+        Beside("operation by operation", secs["twin"]),
+        Beside("matrix product", floor),
+        note,
+    )
+    what = "VGG-Face, one crop"
+    return Timing(what, secs["ours"], "matrix product", floor, note, row)
 
 
 def _compact(waveform: np.ndarray, n_repeats: int) -> Iterator[Timing]:

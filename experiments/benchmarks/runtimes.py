@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.benchmarks import random_data, timing
+from experiments.benchmarks.rows import Beside, Row
 from experiments.benchmarks.timing import Timing
 from speech2face.options import Options, option, run_command
 from speech2face.paper import VGG_FACE_FEATURE_DIM
@@ -50,20 +51,22 @@ class RuntimeBenchmarkOptions(Options):
     n_repeats: int = option(
         5, "Calls of which the fastest counts.", minimum=1, maximum=1_000_000
     )
+    paper_size: bool = option(True, "Also the paper's networks, which need 9 GB.")
 
 
 def main(options: RuntimeBenchmarkOptions) -> None:
     """Prints the table, row by row."""
-    timing.print_table(_both_sizes(options.n_repeats))
+    timing.print_table(_both_sizes(options))
 
 
-def _both_sizes(n_repeats: int) -> Iterator[Timing]:
+def _both_sizes(options: RuntimeBenchmarkOptions) -> Iterator[Timing]:
     from speech2face import Speech2Face
 
     compact = Speech2Face.load()
-    yield from measure(compact, "compact", COMPACT_FILES, n_repeats)
-    paper = paper_model(compact)
-    yield from measure(paper, "paper size", PAPER_FILES, n_repeats)
+    yield from measure(compact, "compact", COMPACT_FILES, options.n_repeats)
+    if options.paper_size:
+        paper = paper_model(compact)
+        yield from measure(paper, "paper size", PAPER_FILES, options.n_repeats)
 
 
 def paper_model(compact: "Speech2Face") -> "Speech2Face":
@@ -109,8 +112,14 @@ def measure(
 
     waveforms = random_data.noise(1)
     expected = network.in_keras(model, waveforms)["feature"]
-    calls: dict[str, Call] = {"Keras": _keras(model), "XLA": _keras(model, True)}
-    notes = {"XLA": ""}
+    graph = _keras(model)
+    calls: dict[str, Call] = {
+        "Keras": graph,
+        "Keras, networks one by one": functools.partial(network.in_keras, model),
+        "XLA": _keras(model, True),
+    }
+    notes = {"Keras": "", "XLA": ""}
+    product, product_operations = timing.matrix_product()
     with tempfile.TemporaryDirectory() as folder:
         for name, kind in files:
             path = pathlib.Path(folder) / f"{name}_{kind}"
@@ -121,10 +130,32 @@ def measure(
         operations = {
             name: functools.partial(call, waveforms) for name, call in calls.items()
         }
-        secs = timing.fastest(operations, n_repeats)
+        secs = timing.fastest({**operations, "product": product}, n_repeats)
+    n_operations = _n_operations(model)
+    floor = Beside(
+        f"matrix product of {n_operations / 1e9:.1f} billion operations",
+        secs["product"] * n_operations / product_operations,
+    )
     for name, note in notes.items():
         what = f"request of 6 s, {size}, {name.replace('_', ', ')}"
-        yield Timing(what, secs[name], "Keras", secs["Keras"], note)
+        twin = "Keras, networks one by one" if name == "Keras" else "Keras"
+        row = Row(what, secs[name], "ms", Beside(twin, secs[twin]), floor, note)
+        yield Timing(what, secs[name], twin, secs[twin], note, row)
+
+
+def _n_operations(model: "Speech2Face") -> float:
+    """Multiplications and additions of a request of 6 s, as TensorFlow counts them."""
+    import tensorflow as tf
+
+    from speech2face.exports import network
+
+    shape = tf.TensorSpec(random_data.noise(1).shape, tf.float32)
+    graph = tf.function(lambda x: network.from_waveform(model, x))
+    traced = graph.get_concrete_function(shape).graph
+    profiler = tf.compat.v1.profiler
+    options = profiler.ProfileOptionBuilder.float_operation()
+    options["output"] = "none"
+    return float(profiler.profile(traced, options=options).total_float_ops)
 
 
 def _exported(

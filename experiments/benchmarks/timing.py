@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from experiments.benchmarks import rows
 from speech2face.errors import UserError
 from speech2face.json_codec import parse_json
 
@@ -33,6 +34,7 @@ class Timing:
       beside: name of the floor or twin it is compared with.
       beside_secs: seconds of that one's fastest call.
       note: anything else that was measured, such as memory.
+      row: its row of the table at the head of benchmarks.md, if it has one.
     """
 
     what: str
@@ -40,6 +42,7 @@ class Timing:
     beside: str
     beside_secs: float
     note: str = ""
+    row: rows.Row | None = None
 
     @property
     def ratio(self) -> float:
@@ -48,7 +51,11 @@ class Timing:
 
 
 def print_table(timings: Iterable[Timing]) -> None:
-    """Prints a table, each row as soon as it is measured: the next may take minutes."""
+    """Prints a table, each row as soon as it is measured: the next may take minutes.
+
+    Behind it come the rows that some of them have in the table at the head.
+    """
+    head_rows = []
     print(
         "| what | ms | beside | ms | ratio | |\n|---|---|---|---|---|---|", flush=True
     )
@@ -58,6 +65,10 @@ def print_table(timings: Iterable[Timing]) -> None:
             f"| {1e3 * timing.beside_secs:,.2f} | {timing.ratio:.2f} | {timing.note} |",
             flush=True,
         )
+        if timing.row:
+            head_rows.append(timing.row)
+    if head_rows:
+        rows.show(head_rows)
 
 
 def fastest(

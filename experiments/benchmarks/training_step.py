@@ -10,8 +10,8 @@ records through the input pipeline, as a training does; the twin (`keras_twin`) 
 batch in memory.
 
 The FLOP/s count three forward passes (Table 1's multiplications and additions), and
-stand beside a 2048 x 2048 matrix product of the same process. On a shared machine CPU
-seconds say more than seconds. Why so: docs/decisions/step-benchmark.md.
+stand beside a 2048 x 2048 matrix product of the same process and type. On a shared
+machine CPU seconds say more than seconds. Why so: docs/decisions/step-benchmark.md.
 """
 
 import dataclasses
@@ -19,6 +19,7 @@ import json
 import os
 import pathlib
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -26,7 +27,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from experiments.benchmarks import random_data, timing
+from experiments.benchmarks import random_data, rows, timing
+from experiments.benchmarks.rows import Beside, Row
 from experiments.lib import architecture
 from speech2face import paper
 from speech2face.config import (
@@ -77,10 +79,28 @@ def main(options: TrainingStepOptions) -> None:
     """Prints the table, or the measurements of one side as JSON."""
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the training commands do
     if options.side == "both":
-        ours, twin = _in_process(options, "ours"), _in_process(options, "twin")
-        print(report({"ours": ours, "twin": twin}))
+        print("Training step:", file=sys.stderr, flush=True)
+        sides = {side: _in_process(options, side) for side in ("ours", "twin")}
+        print(report(sides))
+        rows.show([_row(options, sides["ours"], sides["twin"])])
     else:
         print(json.dumps(measure(options)))
+
+
+def _row(options: TrainingStepOptions, ours: Measurements, twin: Measurements) -> Row:
+    """The row of the table at the head of benchmarks.md."""
+    size = "paper size" if options.width == 1 else f"width {options.width:g}"
+    what = f"training step, {size}, batch {options.batch_size}, {options.precision}"
+    note = f"{ours['memory_gb']:.1f} GB; twin {twin['memory_gb']:.1f} GB"
+    floor = ours["n_operations"] / ours["product_rate"]
+    return Row(
+        what,
+        ours["secs"],
+        "s",
+        Beside("plain Keras", twin["secs"]),
+        Beside("matrix product", floor),
+        note,
+    )
 
 
 def report(sides: Mapping[str, Measurements]) -> str:
@@ -120,10 +140,17 @@ def report(sides: Mapping[str, Measurements]) -> str:
 
 def measure(options: TrainingStepOptions) -> Measurements:
     """Measures one side in this process."""
-    product, product_operations = timing.matrix_product()
+    is_half = options.precision == "mixed_bfloat16"
+    product, product_operations = timing.matrix_product(
+        "bfloat16" if is_half else "float32"
+    )
     side = _ours if options.side == "ours" else _twin
     with tempfile.TemporaryDirectory() as folder:
-        steps = list(side(options, pathlib.Path(folder)))
+        steps = []
+        for step in side(options, pathlib.Path(folder)):
+            secs = f"{step['secs']:.2f} s ({step['cpu_secs']:.2f} s of processor time)"
+            print(f"  {options.side}: {secs}", file=sys.stderr, flush=True)
+            steps.append(step)
     product_secs = timing.fastest({"product": product}, 5)["product"]
     # The first step compiles.
     best = min(steps[1:], key=lambda step: step["secs"])

@@ -18,6 +18,7 @@ from experiments.benchmarks import (
     networks,
     recordings,
     retrieval,
+    rows,
     run,
     runtimes,
     startup,
@@ -85,13 +86,14 @@ def test_a_row_is_printed_before_the_next_is_measured(capsys):
 
 
 def test_a_section_is_named_before_it_is_measured(tmp_path, monkeypatch, capsys):
-    def output_of(module):
+    def output_of(section):
         before.append(capsys.readouterr().out)
         return "a table\n"
 
     before = []
+    sections = {"Warp": run.Section("warp"), "Commands": run.Section("startup")}
     monkeypatch.setattr(run, "_output_of", output_of)
-    monkeypatch.setattr(run, "SECTIONS", {"Warp": "warp", "Commands": "startup"})
+    monkeypatch.setattr(run, "SECTIONS", sections)
     run.main(run.BenchmarkOptions(output_dir=str(tmp_path)))
     assert before == ["\n## Warp\n\n", "\n## Commands\n\n"]
     written = (tmp_path / "benchmarks.md").read_text()
@@ -131,8 +133,8 @@ def test_the_gallery_is_searched_for_its_own_faces(tmp_path):
     assert gallery.shape == (20_000, 128)
     np.testing.assert_allclose([gallery.mean(), gallery.std()], [0, 1], atol=0.01)
     assert len(np.unique(gallery[:, 0])) > 19_900  # no block is repeated
-    rows = list(retrieval.measure((50,)))
-    assert [row.what for row in rows[:2]] == [
+    timings = list(retrieval.measure((50,)))
+    assert [one.what for one in timings[:2]] == [
         "ranks, 100 of 50, cos",
         "nearest, 100 of 50, cos",
     ]
@@ -140,13 +142,17 @@ def test_the_gallery_is_searched_for_its_own_faces(tmp_path):
 
 @pytest.mark.slow
 def test_a_file_is_timed_beside_keras():
-    rows = list(runtimes.measure(make_model(), "tiny", (("savedmodel", "float16"),), 1))
-    assert [row.what for row in rows] == [
+    files = (("savedmodel", "float16"),)
+    timings = list(runtimes.measure(make_model(), "tiny", files, 1))
+    assert [one.what for one in timings] == [
+        "request of 6 s, tiny, Keras",
         "request of 6 s, tiny, XLA",
         "request of 6 s, tiny, savedmodel, float16",
     ]
-    assert rows[0].beside_secs == rows[1].beside_secs > 0
-    assert re.fullmatch(r"\d\.\d MB, cosine (1\.000000|0\.9999\d\d)", rows[1].note)
+    assert timings[1].beside_secs == timings[2].beside_secs > 0
+    note = timings[2].note
+    assert re.fullmatch(r"\d\.\d MB, cosine (1\.000000|0\.9999\d\d)", note)
+    assert timings[0].row.floor.value > 0
 
 
 @pytest.mark.slow
@@ -247,7 +253,34 @@ def test_report_of_the_input_pipeline():
 
 def test_what_the_command_runs_is_there():
     folder = pathlib.Path(run.__file__).parent
-    names = set(run.SECTIONS.values())
+    names = {section.module for section in run.SECTIONS.values()}
     assert {"training_step", "input_pipeline", "detection"} <= names
     for name in names:
         assert "run_command(main" in (folder / f"{name}.py").read_text()
+
+
+def test_the_table_at_the_head_has_a_line_of_each_row():
+    row = rows.Row("a step", 1.5, "s", rows.Beside("twin", 3.0), note="1 GB")
+    rate = rows.Row("records", 5e3, "records/s", floor=rows.Beside("disk", 1e4))
+    assert (
+        row.to_markdown() == "| a step | 1.50 s | 3.00 s (twin) | 0.50 |  |  | 1 GB |"
+    )
+    assert "| 5,000 records/s |  |  | 10,000 records/s (disk) | 0.50 |" in (
+        rate.to_markdown()
+    )
+    printed = f"| own |\n|---|\n| 7 |\n\n{rows.to_markdown([row, rate])}\nend"
+    rest, lines = rows.found_in(printed)
+    assert rest == "| own |\n|---|\n| 7 |\n\n\nend\n"
+    assert rows.of_lines(lines) == rows.to_markdown([row, rate])
+
+
+def test_rows_of_the_head_come_behind_a_table(capsys):
+    row = rows.Row("this", 1.5, "s")
+    timings = [Timing("this", 1.5, "that", 0.5, row=row), Timing("x", 1, "y", 2)]
+    timing.print_table(iter(timings))
+    table, lines = rows.found_in(capsys.readouterr().out)
+    assert "| x | 1,000.00 | y |" in table and lines == [row.to_markdown()]
+
+
+def test_the_machine_is_named():
+    assert re.match(r"20\d\d-\d\d-\d\d: \d+ cores? of .*; Python 3", run.machine())

@@ -54,6 +54,18 @@ def test_a_card_that_is_not_used_is_said(monkeypatch):
     assert "CUDA_VISIBLE_DEVICES hides it" in environment.why_unused(["NVIDIA A"])
 
 
+def test_avx512_is_read_where_linux_says_it(tmp_path):
+    def has(text):
+        path = tmp_path / f"{abs(hash(text))}"
+        path.write_text(text)
+        return system.has_avx512(str(path))
+
+    first = "model name\t: A\nflags\t\t: fpu avx2"
+    assert has(f"{first} avx512f avx512vl\n") and has(f"{first} avx512f\n\nflags : x")
+    assert not has(f"{first}\nbugs : avx512f \n") and not has("Features : neon")
+    assert not system.has_avx512(str(tmp_path / "missing"))
+
+
 def test_they_are_named_in_one_place():
     for package in PACKAGES:
         for path in (REPOSITORY / package).rglob("*.py"):

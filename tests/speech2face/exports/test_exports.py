@@ -134,6 +134,22 @@ def test_tflite_has_builtin_operations_only(exported):
     assert all(code.customCode is None for code in model.operatorCodes)
 
 
+def test_one_clip_in_tflite_is_the_same(exported, shipped):
+    """Its weights are stored once, and fast kernels compute it."""
+    path = exported / "speech2face.tflite"
+    waveform = noise(6.0, 0)
+    assert waveform.shape == (shipped.clip_samples,)
+    one = tflite.load(path)(waveform[np.newaxis])
+    of_two = tflite.load(path)(np.stack([waveform, waveform]))
+    for name, values in one.items():
+        np.testing.assert_allclose(values[0], of_two[name][0], atol=1e-3, err_msg=name)
+    interpreter = tf.lite.Interpreter(str(path))
+    assert list(interpreter.get_signature_list()) == ["one_clip", "serving_default"]
+    interpreter.allocate_tensors()
+    names = [operation["op_name"] for operation in interpreter._get_ops_details()]
+    assert names.count("DELEGATE") > 20
+
+
 @pytest.mark.parametrize("n_samples", [1_600, 43_200, 77_777])
 def test_any_batch_and_length(exported, shipped, n_samples):
     waveforms = np.stack([noise(5.0, seed)[:n_samples] for seed in range(3)])

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from speech2face.models.fast import convolution
 from speech2face.models.fast.convolution import Convolution, MaxPooling
 
 
@@ -48,9 +49,18 @@ def differentiated(layer, shape_of_inputs, jit_compile=False):
         (9, (1, 1), {"use_bias": False}),
         (9, (3, 4), {"padding": "same"}),
         (9, (3, 4), {"strides": 2}),
+        (9, (4, 4), {"strides": 2}),
+        (12, (2, 4), {"strides": 2}),  # a row of the input that no output sees
+        (10, (3, 3), {"strides": 3}),
+        (9, (4, 4), {"strides": (2, 1)}),
     ],
 )
-def test_equals_keras(n_frames, kernel_size, keywords):
+@pytest.mark.parametrize("way", ["products", "by_example", "here"])
+def test_equals_keras(n_frames, kernel_size, keywords, way, monkeypatch):
+    if way != "here":
+        is_avx512 = way == "by_example"
+        monkeypatch.setattr(convolution, "has_avx512", lambda: is_avx512)
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
     random = np.random.default_rng(1)
     inputs = random.normal(size=(3, n_frames, 9, 5)).astype(np.float32)
     theirs, ours = (
@@ -87,13 +97,44 @@ def test_equals_keras_when_compiled():
 
 @pytest.mark.parametrize(
     "keywords, has_products",
-    [({}, True), ({"strides": 2}, False), ({"dtype": "mixed_bfloat16"}, False)],
+    [
+        ({}, True),
+        ({"kernel_size": (4, 2), "strides": 2}, True),
+        ({"strides": 2}, False),  # 4 x 3: a row of a kernel is in two squares
+        ({"dtype": "mixed_bfloat16"}, False),
+    ],
 )
-def test_what_is_keras_own(keywords, has_products):
+def test_what_is_keras_own(keywords, has_products, monkeypatch):
+    monkeypatch.setattr(convolution, "has_avx512", lambda: False)
     _, layer = layer_pair(**keywords)
     function = differentiated(layer, [None, None, 9, 5])
     types = {op.type for op in function.get_concrete_function().graph.get_operations()}
     assert ("Conv2DBackpropFilter" in types) != has_products
+
+
+@pytest.mark.parametrize(
+    "channels, onednn, has_avx512, is_product",
+    [
+        (5, "1", True, False),
+        (5, "0", True, True),
+        (5, "1", False, True),
+        (256, "1", True, True),
+    ],
+)
+def test_products_where_tensorflows_kernels_are_slow(
+    channels, onednn, has_avx512, is_product, monkeypatch
+):
+    """docs/performance.md has what each processor takes."""
+    monkeypatch.setattr(convolution, "has_avx512", lambda: has_avx512)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", onednn)
+    gradient = tf.function(
+        lambda x, d: convolution.kernel_gradient(x, d, (4, 4))
+    ).get_concrete_function(
+        tf.TensorSpec([None, None, 9, channels]), tf.TensorSpec([None, None, 6, 2])
+    )
+    library = gradient.graph.as_graph_def().library  # the body of the loop
+    types = {node.op for function in library.function for node in function.node_def}
+    assert ("Conv2DBackpropFilter" in types) != is_product
 
 
 def test_inference_is_keras_own():
