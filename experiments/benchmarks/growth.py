@@ -137,7 +137,9 @@ def _points(name: str, largest: float) -> Iterator[Point]:
         else:
             flags = {"curves": name, "size": int(size)}
             module = "experiments.benchmarks.growth"
-            point = Point(size, **timing.measure_in_process(module, flags))
+            point = Point(
+                size, **timing.measure_in_process(f"{size:,.0f}", module, flags)
+            )
         print(f"  {size:,.0f}: {point.secs:.2f} s", file=sys.stderr, flush=True)
         yield point
 

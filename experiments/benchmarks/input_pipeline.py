@@ -19,7 +19,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -69,7 +68,6 @@ def main(options: InputPipelineOptions) -> None:
     if options.is_child:
         print(json.dumps(measure(options)))
     else:
-        print("Input pipeline:", file=sys.stderr, flush=True)
         rates = [_in_process(options, n) for n in options.cores]
         print(report(rates))
         rows.show(head_rows(rates[0]))

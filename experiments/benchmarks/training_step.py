@@ -79,7 +79,6 @@ def main(options: TrainingStepOptions) -> None:
     """Prints the table, or the measurements of one side as JSON."""
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the training commands do
     if options.side == "both":
-        print("Training step:", file=sys.stderr, flush=True)
         sides = {side: _in_process(options, side) for side in ("ours", "twin")}
         print(report(sides))
         rows.show([_row(options, sides["ours"], sides["twin"])])
@@ -91,7 +90,10 @@ def _row(options: TrainingStepOptions, ours: Measurements, twin: Measurements) -
     """The row of the table at the head of benchmarks.md."""
     size = "paper size" if options.width == 1 else f"width {options.width:g}"
     what = f"training step, {size}, batch {options.batch_size}, {options.precision}"
-    note = f"{ours['memory_gb']:.1f} GB; twin {twin['memory_gb']:.1f} GB"
+    note = ", ".join(
+        f"{name} {side['cpu_secs']:.2f} s of processor, {side['memory_gb']:.1f} GB"
+        for name, side in (("ours", ours), ("twin", twin))
+    )
     floor = ours["n_operations"] / ours["product_rate"]
     return Row(
         what,

@@ -45,7 +45,7 @@ def test_lists_are_planned_and_resumed_in_processes_of_their_own(tmp_path):
     assert rows[2][:2] == ["| Planning a job", "1,000"]
     assert float(rows[2][2]) > 0 and float(rows[2][3]) > 0.03
     assert rows[-1][0] == "| All hosts together"
-    assert "Planning a job:\n  1,000: " in done.stderr
+    assert "Planning a job:\nmeasuring 1,000 ...\n  1,000: " in done.stderr
     assert len(list(tmp_path.glob("growth_*.png"))) == 3
 
 
