@@ -93,7 +93,7 @@ def main() -> None:
             features(clips[:1])
 
     secs, cpu_secs = fastest(step, args.n_repeats)
-    network.eval()
+    network.train(False)
     forward_secs, forward_cpu_secs = fastest(forward, args.n_repeats)
     memory_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     print(
