@@ -61,7 +61,7 @@ class Material:
         """The model."""
         from speech2face.inference.model import Speech2Face
 
-        return Speech2Face.load(self.inputs.run_dir)
+        return Speech2Face.load(self.inputs.run_dir or None)
 
     @functools.cached_property
     def info(self) -> dataset_info.DatasetInfo:
