@@ -1,6 +1,7 @@
 # make install     all packages, into .venv
 # make demo        the whole job on generated people; ends with a page
-# make test        all tests
+# make test        all tests but the rehearsals
+# make rehearse    the rehearsals: whole jobs, as users run them
 # make test-fast   the tests that are not slow
 # make docs        the book, in build/book
 # make lint        formatting, static checks, import rule, types, spelling
@@ -13,17 +14,18 @@
 PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
-# Test processes: one for each core, but no more than eight (1 to 2 GB each).
-WORKERS ?= auto
+# Test processes, of 1 to 2 GB: one more than cores, since some wait for a browser or a
+# server, but no more than eight.
+WORKERS ?= $(shell n=`getconf _NPROCESSORS_ONLN`; [ $$n -lt 8 ] && expr $$n + 1 || echo 8)
 # Of tests.campaigns: CAMPAIGN_FLAGS="--only=media --seed=7"
 CAMPAIGN_FLAGS ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 # Files in their order: the long ones of docs and experiments come first.
-PARALLEL := -n $(WORKERS) --maxprocesses=8 --dist loadfile --no-loadscope-reorder
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: install docs demo test test-fast lint coverage test-latest short-job campaign
-.PHONY: needs-of-demo needs-of-test
+.PHONY: install docs demo test rehearse test-fast lint coverage test-latest short-job campaign
+.PHONY: needs-of-demo needs-of-test needs-of-rehearse
 .SILENT:
 
 # Not --quiet: hundreds of packages take minutes, and each line is a sign of life.
@@ -49,8 +51,12 @@ needs-of-demo:
 	echo "3 GB of memory. Interrupt it at any time; the same command resumes."
 
 needs-of-test:
-	echo "make test: 20 to 27 minutes on two cores after the installation, 2 GB of disk,"
+	echo "make test: 10 to 20 minutes on two cores after the installation, 2 GB of disk,"
 	echo "2 GB of memory for each process. make test-fast takes a third of the time."
+
+needs-of-rehearse:
+	echo "make rehearse: the README from top to bottom, the notebooks, the main job and all"
+	echo "experiments at the paper's size. 3 to 6 minutes on two cores, 4 GB of memory."
 
 demo: needs-of-demo $(INSTALLED)
 	$(BIN)/python -m experiments.demo --output_dir=demo
@@ -59,7 +65,10 @@ demo: needs-of-demo $(INSTALLED)
 # tests (PYTEST_FLAGS=tests/docs) may hold none of them: pytest then exits with 5.
 test: needs-of-test $(INSTALLED)
 	$(BIN)/python -m pytest -m serial $(PYTEST_FLAGS) || [ $$? -eq 5 ]
-	$(BIN)/python -m pytest -m "not serial" $(PARALLEL) $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -m "not serial and not rehearsal" $(PARALLEL) $(PYTEST_FLAGS)
+
+rehearse: needs-of-rehearse $(INSTALLED)
+	$(BIN)/python -m pytest -m rehearsal $(PARALLEL) $(PYTEST_FLAGS)
 
 test-fast: $(INSTALLED)
 	$(BIN)/python -m pytest -m "not slow and not serial" $(PARALLEL) $(PYTEST_FLAGS)

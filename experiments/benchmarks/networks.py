@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments import table1_architecture
-from experiments.benchmarks import keras_twin, random_data, timing
+from experiments.benchmarks import random_data, timing
 from experiments.benchmarks.rows import Beside, Row
 from experiments.benchmarks.timing import Timing
 from speech2face import paper
@@ -147,6 +147,8 @@ def _twin(policy: str, waveform: np.ndarray) -> Callable[[], np.ndarray]:
     """The voice encoder of `keras_twin` as one graph, with random weights."""
     import keras
     import tensorflow as tf
+
+    from experiments.benchmarks import keras_twin
 
     default = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)

@@ -102,6 +102,7 @@ def test_a_notebook_is_stored_without_outputs(path):
         assert not cell.get("outputs") and not cell.get("execution_count")
 
 
+@pytest.mark.rehearsal
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs(path, tmp_path):

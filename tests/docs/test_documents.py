@@ -156,6 +156,7 @@ def smaller(words):
     return [*words, *itertools.chain(*more)]
 
 
+@pytest.mark.rehearsal
 @pytest.mark.slow
 def test_the_readme_from_top_to_bottom(reader, installed):
     """Its commands, then those of the tutorials, each on what those before it made.

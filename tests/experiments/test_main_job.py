@@ -79,6 +79,7 @@ def run_job(root, media_dir, clips_csv, faces_csv, recordings):
         )
 
 
+@pytest.mark.rehearsal
 @pytest.mark.slow
 def test_generated_people(tmp_path):
     generate(SampleConfig(3, 2, 0, photographs_per_person=3), tmp_path / "people")
@@ -93,6 +94,7 @@ def test_generated_people(tmp_path):
     )
 
 
+@pytest.mark.rehearsal
 @pytest.mark.slow
 @pytest.mark.real_data
 def test_real_clips(real_data_dir, tmp_path):

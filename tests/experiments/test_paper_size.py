@@ -21,6 +21,7 @@ paper_size.run_all(sys.argv[1])
 """
 
 
+@pytest.mark.rehearsal
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA counts on Linux only")
 def test_every_experiment_fits_into_4_gb(tmp_path):

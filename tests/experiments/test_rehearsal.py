@@ -22,6 +22,7 @@ from tests.helpers.commands import parse
 from tests.helpers.paths import REPOSITORY
 
 
+@pytest.mark.rehearsal
 @pytest.mark.slow
 def test_the_recipe_in_little(tmp_path, fork_server, monkeypatch):
     """All of its commands, and the curves; nothing is learned in 12 iterations."""
