@@ -14,9 +14,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
-# Test processes, of 1 to 2 GB: one more than cores, since some wait for a browser or a
+# Test processes, of 1 to 2 GB: two more than cores, since some wait for a browser or a
 # server, but no more than eight.
-WORKERS ?= $(shell n=`getconf _NPROCESSORS_ONLN`; [ $$n -lt 8 ] && expr $$n + 1 || echo 8)
+WORKERS ?= $(shell n=`getconf _NPROCESSORS_ONLN`; [ $$n -lt 6 ] && expr $$n + 2 || echo 8)
 # Of tests.campaigns: CAMPAIGN_FLAGS="--only=media --seed=7"
 CAMPAIGN_FLAGS ?=
 BIN := $(VENV)/bin
@@ -55,8 +55,8 @@ needs-of-test:
 	echo "2 GB of memory for each process. make test-fast takes a third of the time."
 
 needs-of-rehearse:
-	echo "make rehearse: the README from top to bottom, the notebooks, the main job and all"
-	echo "experiments at the paper's size. 3 to 6 minutes on two cores, 4 GB of memory."
+	echo "make rehearse: the README from top to bottom, the notebooks, the main job, kills,"
+	echo "visitors, and all experiments at the paper's size. 3 to 6 minutes on two cores, 4 GB of memory."
 
 demo: needs-of-demo $(INSTALLED)
 	$(BIN)/python -m experiments.demo --output_dir=demo

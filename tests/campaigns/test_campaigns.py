@@ -92,12 +92,14 @@ def test_hostile_servers(tmp_path):
     assert survived(report, 8)
 
 
+@pytest.mark.rehearsal
 @pytest.mark.slow
 def test_kills(tmp_path):
     (report,) = kills.run(tmp_path, 1, 2, "downloads")
     assert survived(report, 2)
 
 
+@pytest.mark.rehearsal
 @pytest.mark.slow
 def test_visitors(tmp_path):
     pytest.importorskip("gradio")
