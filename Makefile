@@ -14,14 +14,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
-# Test processes, of 1 to 2 GB: two more than cores, since some wait for a browser or a
+# Test processes, of 1 to 2 GB: one more than cores, since some wait for a browser or a
 # server, but no more than eight.
-WORKERS ?= $(shell n=`getconf _NPROCESSORS_ONLN`; [ $$n -lt 6 ] && expr $$n + 2 || echo 8)
+WORKERS ?= $(shell n=`getconf _NPROCESSORS_ONLN`; [ $$n -lt 7 ] && expr $$n + 1 || echo 8)
 # Of tests.campaigns: CAMPAIGN_FLAGS="--only=media --seed=7"
 CAMPAIGN_FLAGS ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
-# Files in their order: the long ones of docs and experiments come first.
+# Files in their order: the longest come first (tests/conftest.py).
 PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: install docs demo test rehearse test-fast lint coverage test-latest short-job campaign

@@ -21,6 +21,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 
+# Each is the work of one process for minutes: these begin first.
+LONGEST_FILES = ("test_app_in_chromium.py", "test_exports.py", "test_killed_jobs.py")
+
+
 def pytest_addoption(parser):
     """How long the tests that could go on forever do: short in the suite."""
     parser.addoption(
@@ -41,6 +45,7 @@ def pytest_ignore_collect(collection_path, config):
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Before `-m "not slow"` selects."""
+    items.sort(key=lambda item: item.path.name not in LONGEST_FILES)
     for item in items:
         if needs_a_slow_fixture(item):
             item.add_marker("slow")
