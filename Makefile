@@ -51,7 +51,7 @@ needs-of-demo:
 	echo "3 GB of memory. Interrupt it at any time; the same command resumes."
 
 needs-of-test:
-	echo "make test: 10 to 20 minutes on two cores after the installation, 2 GB of disk,"
+	echo "make test: 11 to 20 minutes on two cores after the installation, 2 GB of disk,"
 	echo "2 GB of memory for each process. make test-fast takes a third of the time."
 
 needs-of-rehearse:
