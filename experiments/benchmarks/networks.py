@@ -179,15 +179,7 @@ def _paper_decoder(n_repeats: int) -> Timing:
     }
     secs = timing.fastest(calls, 4 * n_repeats)
     floor = secs["product"] * n_operations / product_operations
-    row = Row(
-        "face decoder forward, paper size",
-        secs["ours"],
-        "ms",
-        Beside("operation by operation", secs["twin"]),
-        Beside("matrix product", floor),
-    )
-    what = "face decoder, paper size"
-    return Timing(what, secs["ours"], "matrix product", floor, row=row)
+    return _beside_floor("face decoder forward, paper size", secs, floor)
 
 
 def _recognizer(n_repeats: int) -> Timing:
@@ -209,15 +201,21 @@ def _recognizer(n_repeats: int) -> Timing:
     secs = timing.fastest(calls, n_repeats)
     floor = secs["product"] * n_operations / product_operations
     note = f"{_TOGETHER} together {1e3 * secs['together'] / _TOGETHER:.0f} ms each"
+    return _beside_floor("recognize a face: VGG-Face, one crop", secs, floor, note)
+
+
+def _beside_floor(
+    what: str, secs: dict[str, float], floor: float, note: str = ""
+) -> Timing:
+    """A network of paper size beside its layers called one by one, and the floor."""
     row = Row(
-        "recognize a face: VGG-Face, one crop",
+        what,
         secs["ours"],
         "ms",
         Beside("operation by operation", secs["twin"]),
         Beside("matrix product", floor),
         note,
     )
-    what = "VGG-Face, one crop"
     return Timing(what, secs["ours"], "matrix product", floor, note, row)
 
 
