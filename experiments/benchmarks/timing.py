@@ -72,21 +72,28 @@ def print_table(timings: Iterable[Timing]) -> None:
 
 
 def fastest(
-    operations: Mapping[str, Callable[[], object]], n_repeats: int
+    operations: Mapping[str, Callable[[], object]],
+    n_repeats: int,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
     """Seconds of the fastest call of each operation.
 
     The operations take turns, so that other load on the machine affects all alike. The
     first call of each does not count: it may compile.
+
+    Args:
+      operations: what to call, by name.
+      n_repeats: calls of each that count.
+      clock: `time.process_time` counts processor seconds of all threads instead.
     """
     for operation in operations.values():
         operation()
     times: dict[str, list[float]] = {name: [] for name in operations}
     for _ in range(n_repeats):
         for name, operation in operations.items():
-            start = time.perf_counter()
+            start = clock()
             operation()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(clock() - start)
     return {name: min(values) for name, values in times.items()}
 
 
@@ -103,6 +110,15 @@ def matrix_product(dtype: str = "float32") -> tuple[Callable[[], object], float]
     matrix = tf.cast(tf.random.stateless_normal(size, seed=(0, 0)), dtype)
     product = tf.function(lambda: tf.reduce_sum(tf.matmul(matrix, matrix)))
     return lambda: product().numpy(), 2.0 * MATRIX_SIZE**3
+
+
+def reading(n_values: int) -> Callable[[], object]:
+    """Returns a function that reads `n_values` float32 of memory and adds them up."""
+    import tensorflow as tf
+
+    values = tf.Variable(tf.ones([n_values]))
+    total = tf.function(lambda: tf.reduce_sum(values))
+    return lambda: total().numpy()
 
 
 class Run(NamedTuple):

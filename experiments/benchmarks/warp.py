@@ -7,10 +7,13 @@ Measures the time to warp faces of 224 x 224 px to landmarks a few pixels from t
 face's, on TensorFlow's default device, uncompiled and under XLA. The yardstick is a
 bilinear resize from 192 x 192 px, by operations that every device has: compiled,
 `tf.image.resize`; uncompiled, four gathers a pixel. Uncompiled `tf.image.resize` is one
-kernel written for the device; it has a row of its own.
+kernel written for the device; it has a row of its own. The backward pass (gradients of
+images and points) stands beside the forward pass, in processor time: it is the time of
+both together, less that of the forward pass.
 """
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,6 +28,8 @@ SMALLER_PX = 192  # is resized to 224
 
 _RESIZE = "tf.image.resize"
 _RESIZE_BY_GATHERS = "resize by gathers"
+_FORWARD = "warp, order 1"
+_WITH_GRADIENTS = "warp, order 1, and its gradients"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +60,21 @@ def measure(batch_size: int, n_repeats: int) -> Iterator[Timing]:
         for name in compiled:
             what = f"{name}, XLA" if xla else name
             yield Timing(what, secs[name], yardstick, secs[yardstick])
+        yield _backward(compiled, n_repeats, ", XLA" if xla else "")
+
+
+def _backward(
+    compiled: dict[str, Callable[[], None]], n_repeats: int, suffix: str
+) -> Timing:
+    """The backward pass beside the forward pass, in processor time."""
+    calls = {name: compiled[name] for name in (_FORWARD, _WITH_GRADIENTS)}
+    secs = timing.fastest(calls, n_repeats, time.process_time)
+    return Timing(
+        f"warp, order 1{suffix}, backward, processor time",
+        secs[_WITH_GRADIENTS] - secs[_FORWARD],
+        "forward, processor time",
+        secs[_FORWARD],
+    )
 
 
 def operations(batch_size: int) -> dict[str, Callable[[], Any]]:
@@ -91,11 +111,11 @@ def operations(batch_size: int) -> dict[str, Callable[[], Any]]:
     return {
         _RESIZE: lambda: tf.image.resize(smaller.value(), (FACE_PX, FACE_PX)),
         _RESIZE_BY_GATHERS: lambda: sampling.sample(images.value(), to_smaller),
-        "warp, order 1": forward(),
+        _FORWARD: forward(),
         "warp, order 1, every pixel": forward(node_step_px=1),
         "warp, order 1, portable": forward(portable=True),
         "warp, order 2": forward(order=2),
-        "warp, order 1, and its gradients": with_gradients,
+        _WITH_GRADIENTS: with_gradients,
     }
 
 
