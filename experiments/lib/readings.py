@@ -29,29 +29,37 @@ _IMAGES_AT_ONCE = 256  # pictures of each kind in memory
 
 @dataclasses.dataclass(frozen=True)
 class Readings:
-    """Attributes of n clips: of the original face, of F2F, and of S2F."""
+    """Attributes of n clips: of the original face, of F2F, and of S2F.
+
+    `labels` are the data set's own, where pictures were read; otherwise there are none,
+    since `original` holds them.
+    """
 
     original: list[Attributes]
     f2f: list[Attributes]
     s2f: list[Attributes]
+    labels: list[Attributes] = dataclasses.field(default_factory=list)
 
-    def pairs(self, name: str, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def pairs(
+        self, name: str, side: str, reference: str = "original"
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Classes of one attribute, for the clips in which both sides have one.
 
         Args:
           name: 'gender', 'age' or 'ethnicity'.
-          side: 'f2f' or 's2f', compared with the original.
+          side: 'f2f', 's2f' or 'original', compared with the reference.
+          reference: 'original' or 'labels'.
 
         Returns:
-          Indices of the clips [k], classes of the original [k], of the other side [k].
+          Indices of the clips [k], classes of the reference [k], of the side [k].
         """
-        original = [face.class_of(name) for face in self.original]
-        other = [face.class_of(name) for face in getattr(self, side)]
-        known = [i for i, pair in enumerate(zip(original, other)) if None not in pair]
+        true = [face.class_of(name) for face in getattr(self, reference)]
+        seen = [face.class_of(name) for face in getattr(self, side)]
+        known = [i for i, pair in enumerate(zip(true, seen)) if None not in pair]
         return (
             np.array(known, int),
-            np.array([original[i] for i in known]),
-            np.array([other[i] for i in known]),
+            np.array([true[i] for i in known]),
+            np.array([seen[i] for i in known]),
         )
 
 
@@ -142,4 +150,5 @@ def _read_images(material: Material, provider: AttributeReader) -> Readings:
         }
         for side, images in images_of_sides.items():
             sides[side] += provider.attributes(images)
-    return Readings(**sides)
+    labels = [from_labels(of_clip) for of_clip in predictions.labels]
+    return Readings(**sides, labels=labels)

@@ -5,7 +5,9 @@ import pytest
 import sklearn.metrics
 
 from experiments import fig04_attributes
+from experiments.lib.attributes import Attributes
 from experiments.lib.inputs import Provider
+from experiments.lib.readings import Readings
 from speech2face.images import decode_image
 from tests.helpers.tiny_material import shared_material
 
@@ -39,6 +41,25 @@ def test_the_papers_agreement_is_its_matrices_weighted_by_its_counts():
     assert agreement("ethnicity", "s2f") == pytest.approx(expected)
     assert expected < 2505 / 4986
     assert fig04_attributes.papers_diagonal("age", "s2f")["<20"] == 0.0
+
+
+def test_pictures_are_also_compared_with_the_labels():
+    man, woman, unknown = Attributes("male"), Attributes("female"), Attributes()
+    readings = Readings(
+        original=[woman, man, woman, man],  # the first and the third are misread
+        f2f=[man, man, man, man],
+        s2f=[man, man, man, woman],
+        labels=[man, man, unknown, man],
+    )
+    rows = fig04_attributes.render_label_rows(readings, ["a", "b", "c", "d"])
+    assert [row.keys["measure"] for row in rows] == [
+        "agreement of S2F with the label",
+        "agreement of the original with the label",
+    ]
+    assert [row.ours for row in rows] == pytest.approx([2 / 3, 2 / 3])
+    assert [(row.n, row.ceiling) for row in rows] == [(3, 1.0)] * 2
+    without = Readings(readings.original, readings.f2f, readings.s2f)
+    assert fig04_attributes.render_label_rows(without, ["a", "b", "c", "d"]) == []
 
 
 def test_a_model_by_labels():

@@ -56,6 +56,8 @@ def test_pictures_are_read_in_the_order_of_the_clips(monkeypatch):
     found = readings.read_attributes(material, Provider("classifier"))
     expected = ["male"] * 4 + ["female"] * 4  # red is 40 + 20 i
     assert [face.gender for face in found.original] == expected
+    labels = [face.gender for face in found.labels]
+    assert labels == [labels_of["gender"] for labels_of in predicted.labels]
     assert len(passes) == 1, "the split is read once, not for every batch"
     faces = material.faces(predicted.voice_features).images
     assert found.s2f == ByColor().attributes(faces)
