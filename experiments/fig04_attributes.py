@@ -211,21 +211,25 @@ def _rows_of(s2f: Agreement, f2f: Agreement, speaker_ids: Sequence[str]) -> list
         ours=s2f.measures["accuracy"],
         ci95=interval(hits, speaker_ids),
         n=len(hits),
-        paper=papers_agreement(s2f.attribute, "s2f"),
+        paper=published.fig_4_agreement(s2f.attribute, "s2f"),
         chance=s2f.measures["majority"],
         ceiling=f2f.measures["accuracy"],
-        others=_papers_f2f(papers_agreement(s2f.attribute, "f2f")),
+        others=_papers_f2f(published.fig_4_agreement(s2f.attribute, "f2f")),
     )
     balanced = Row(
         {"attribute": s2f.attribute, "measure": "balanced agreement"},
         ours=s2f.measures["balanced_accuracy"],
         ci95=interval_of_sums(tables, speaker_ids, _balanced_accuracy),
         n=len(hits),
-        paper=np.mean(list(papers_diagonal(s2f.attribute, "s2f").values())).item(),
+        paper=np.mean(
+            list(published.fig_4_diagonal(s2f.attribute, "s2f").values())
+        ).item(),
         chance=1 / len(np.unique(s2f.true)),
         ceiling=f2f.measures["balanced_accuracy"],
         others=_papers_f2f(
-            np.mean(list(papers_diagonal(s2f.attribute, "f2f").values())).item()
+            np.mean(
+                list(published.fig_4_diagonal(s2f.attribute, "f2f").values())
+            ).item()
         ),
     )
     kappa = Row(
@@ -241,7 +245,9 @@ def _rows_of(s2f: Agreement, f2f: Agreement, speaker_ids: Sequence[str]) -> list
 
 def _class_rows(s2f: Agreement, f2f: Agreement) -> list[Row]:
     """The diagonals of the matrices: how often each class stays what it is."""
-    papers, papers_f2f = (papers_diagonal(s2f.attribute, side) for side in SIDES)
+    papers, papers_f2f = (
+        published.fig_4_diagonal(s2f.attribute, side) for side in SIDES
+    )
     ceilings = dict(zip(f2f.measures["classes"], _diagonal(f2f)))
     rows = []
     for name, rate in zip(s2f.measures["classes"], _diagonal(s2f)):
@@ -266,33 +272,6 @@ def _diagonal(agreement: Agreement) -> list[float]:
 
 def _papers_f2f(number: Number) -> dict[str, Number]:
     return {PAPERS_F2F: number}
-
-
-def papers_diagonal(attribute: str, side: str) -> dict[str, float]:
-    """The paper's agreement in each class of an attribute, on 's2f' or 'f2f'."""
-    classes = published.FIG_4_CLASSES[attribute]
-    if attribute == "age":
-        return dict(zip(classes, published.FIG_4_AGE_DIAGONAL[side]))
-    matrix = published.FIG_4_MATRICES[attribute, side]
-    return {name: row[i] for i, (name, row) in enumerate(zip(classes, matrix))}
-
-
-def papers_agreement(attribute: str, side: str) -> float:
-    """The paper's agreement: its classes, weighted by how many faces each has."""
-    diagonal = papers_diagonal(attribute, side)
-    counts = published.FIG_4_COUNTS[attribute]
-    weights = [counts[name] for name in diagonal]
-    return float(np.average(list(diagonal.values()), weights=weights))
-
-
-def _papers_matrix(attribute: str, side: str) -> np.ndarray:
-    """The paper's row rates; NaN where they are not known."""
-    if attribute == "age":
-        diagonal = published.FIG_4_AGE_DIAGONAL[side]
-        matrix = np.full([len(diagonal)] * 2, np.nan)
-        np.fill_diagonal(matrix, diagonal)
-        return matrix
-    return np.array(published.FIG_4_MATRICES[attribute, side])
 
 
 def _tables(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -338,39 +317,21 @@ def _draw(agreements: Sequence[Agreement]) -> bytes:
         attribute, side = agreement.attribute, agreement.side
         ours, papers = axes[2 * line : 2 * line + 2, column]
         measures = agreement.measures
-        _draw_matrix(
+        plots.draw_confusion(
             ours,
             np.array(measures["row_rate"]),
             measures["classes"],
             measures["counts"],
         )
-        _draw_matrix(
-            papers, _papers_matrix(attribute, side), published.FIG_4_CLASSES[attribute]
+        plots.draw_confusion(
+            papers,
+            published.fig_4_matrix(attribute, side),
+            published.FIG_4_CLASSES[attribute],
         )
         for axis, whose in ((ours, "ours"), (papers, "the paper")):
             axis.set_title(f"{attribute}, {side.upper()}: {whose}")
             axis.set(xlabel=side.upper(), ylabel="original")
     return plots.to_png(figure)
-
-
-def _draw_matrix(
-    axis: Any,
-    rate: np.ndarray,
-    classes: Sequence[str],
-    counts: Sequence[Sequence[int]] | None = None,
-) -> None:
-    axis.imshow(rate, vmin=0, vmax=1, cmap="Blues")
-    for i, j in np.ndindex(rate.shape):
-        if np.isnan(rate[i, j]):
-            continue
-        color = "white" if rate[i, j] > 0.5 else "black"  # readable on dark blue
-        size = 9 if len(rate) < 5 else 6  # classes of age: eight by eight
-        text = f"{100 * rate[i, j]:.0f} %"
-        if counts is not None:
-            text += f"\n{counts[i][j]}"
-        axis.text(j, i, text, ha="center", va="center", color=color, fontsize=size)
-    axis.set_xticks(range(len(classes)), classes, fontsize=8)
-    axis.set_yticks(range(len(classes)), classes, fontsize=8)
 
 
 EXPERIMENT = Experiment(NAME, Section.FACIAL_FEATURES, run, takes=(Material, Provider))

@@ -95,3 +95,31 @@ def _resized(image: np.ndarray, size_px: int) -> np.ndarray:
 
 def _captioned(image: np.ndarray, text: str) -> np.ndarray:
     return images.with_caption(image, images.fit_line(text, image.shape[1]), n_lines=1)
+
+
+def draw_confusion(
+    axis: Any,
+    rate: np.ndarray,
+    classes: Sequence[str],
+    counts: Sequence[Sequence[int]] | None = None,
+) -> None:
+    """Draws a confusion matrix.
+
+    Args:
+      axis: matplotlib axes.
+      rate: [k, k] shares of each row, 0 to 1; NaN stays empty.
+      classes: the k classes.
+      counts: [k][k] numbers of examples, written below the shares.
+    """
+    axis.imshow(rate, vmin=0, vmax=1, cmap="Blues")
+    for i, j in np.ndindex(rate.shape):
+        if np.isnan(rate[i, j]):
+            continue
+        color = "white" if rate[i, j] > 0.5 else "black"  # readable on dark blue
+        size = 9 if len(rate) < 5 else 6  # classes of age: eight by eight
+        text = f"{100 * rate[i, j]:.0f} %"
+        if counts is not None:
+            text += f"\n{counts[i][j]}"
+        axis.text(j, i, text, ha="center", va="center", color=color, fontsize=size)
+    axis.set_xticks(range(len(classes)), classes, fontsize=8)
+    axis.set_yticks(range(len(classes)), classes, fontsize=8)

@@ -6,6 +6,8 @@ number of examples that the paper measured.
 
 from typing import NamedTuple
 
+import numpy as np
+
 
 class PublishedLayer(NamedTuple):
     """One layer of a published architecture; None where the source says nothing.
@@ -168,6 +170,34 @@ FIG_4_COUNTS = {
     },
     "ethnicity": {"white": 2505, "india": 435, "black": 603, "asian": 1443},
 }
+
+
+def fig_4_diagonal(attribute: str, side: str) -> dict[str, float]:
+    """The paper's agreement in each class of an attribute, on 's2f' or 'f2f'."""
+    classes = FIG_4_CLASSES[attribute]
+    if attribute == "age":
+        return dict(zip(classes, FIG_4_AGE_DIAGONAL[side]))
+    matrix = FIG_4_MATRICES[attribute, side]
+    return {name: row[i] for i, (name, row) in enumerate(zip(classes, matrix))}
+
+
+def fig_4_agreement(attribute: str, side: str) -> float:
+    """The paper's agreement: its classes, weighted by how many faces each has."""
+    diagonal = fig_4_diagonal(attribute, side)
+    counts = FIG_4_COUNTS[attribute]
+    weights = [counts[name] for name in diagonal]
+    return float(np.average(list(diagonal.values()), weights=weights))
+
+
+def fig_4_matrix(attribute: str, side: str) -> np.ndarray:
+    """The paper's row rates; NaN where they are not known."""
+    if attribute == "age":
+        diagonal = FIG_4_AGE_DIAGONAL[side]
+        matrix = np.full([len(diagonal)] * 2, np.nan)
+        np.fill_diagonal(matrix, diagonal)
+        return matrix
+    return np.array(FIG_4_MATRICES[attribute, side])
+
 
 # Fig. 5(c): Pearson's r between F2F and S2F, each with p < 0.001. It says 1,000 clips;
 # the authors' statistics file has the same r to three digits and names the rest.

@@ -5,6 +5,7 @@ import pytest
 import sklearn.metrics
 
 from experiments import fig04_attributes
+from experiments.lib import published
 from experiments.lib.attributes import Attributes
 from experiments.lib.inputs import Provider
 from experiments.lib.readings import Readings
@@ -32,7 +33,7 @@ def test_one_class_alone_has_no_kappa():
 
 
 def test_the_papers_agreement_is_its_matrices_weighted_by_its_counts():
-    agreement = fig04_attributes.papers_agreement
+    agreement = published.fig_4_agreement
     men, women = 3119, 1867
     expected = (0.98 * men + 0.89 * women) / (men + women)
     assert agreement("gender", "f2f") == pytest.approx(expected)
@@ -40,7 +41,7 @@ def test_the_papers_agreement_is_its_matrices_weighted_by_its_counts():
     expected = (0.50 * 1443 + 0.11 * 603 + 0.13 * 435 + 0.61 * 2505) / 4986
     assert agreement("ethnicity", "s2f") == pytest.approx(expected)
     assert expected < 2505 / 4986
-    assert fig04_attributes.papers_diagonal("age", "s2f")["<20"] == 0.0
+    assert published.fig_4_diagonal("age", "s2f")["<20"] == 0.0
 
 
 def test_pictures_are_also_compared_with_the_labels():
