@@ -4,7 +4,8 @@
 
 Measures `--help` of every command, beside a Python that does nothing; and a whole
 `reconstruct` of 6 s with the model that ships, from the end of `import tensorflow` on,
-beside that import, which no request can do without.
+beside that import, which no request can do without. Of the web page, the first request
+after it says that it is ready stands beside a later one.
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 
-from experiments.benchmarks import random_data, timing
+from experiments.benchmarks import page_requests, random_data, timing
 from experiments.benchmarks.rows import Beside, Row
 from experiments.benchmarks.timing import Timing
 from speech2face.options import Options, option, run_command
@@ -65,7 +66,7 @@ def commands() -> list[str]:
 
 
 def measure(n_repeats: int) -> Iterator[Timing]:
-    """Times `--help` of every command, then a request in a new process."""
+    """Times `--help` of every command, a request in a new process, and the page."""
     # No command can start faster than Python itself.
     empty = _fastest(["-c", "pass"], n_repeats).secs
     for name in commands():
@@ -73,6 +74,7 @@ def measure(n_repeats: int) -> Iterator[Timing]:
         note = f"{run.memory_mb:.0f} MB"
         yield Timing(f"{name} --help", run.secs, "python", empty, note)
     yield _cold_request(n_repeats)
+    yield from page_requests.measure()
 
 
 def _cold_request(n_repeats: int) -> Timing:

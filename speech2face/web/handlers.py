@@ -5,14 +5,18 @@ of the page that `page` names as its outputs, in that order; None empties an inp
 `gr.skip()` leaves a part as it is.
 """
 
+import io
 import pathlib
 from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
+import numpy as np
+import soundfile
 
 from speech2face.errors import UserError
 from speech2face.inference.model import Speech2Face
+from speech2face.paper import SAMPLE_RATE_HZ
 from speech2face.web import texts, views, voices
 from speech2face.web.limits import Limits
 from speech2face.web.uploads import Uploads
@@ -21,6 +25,7 @@ from speech2face.web.voices import Source, Voice, VoiceRecorder
 # The recorder of a session before the first block, which tells the sample rate. None
 # means that nothing is being recorded.
 STARTED = "started"
+_NOISE_SECS = 7  # longer than a window of the voice encoder, 6 s
 RecorderState = None | str | VoiceRecorder
 
 
@@ -46,6 +51,15 @@ class Handlers:
         self._uploads = uploads
         self.limits = limits
         self.examples = examples
+
+    def warm_up(self) -> None:
+        """Plays noise, so that no visitor waits for what is built at first use."""
+        noise = np.random.default_rng(0).normal(0, 0.1, _NOISE_SECS * SAMPLE_RATE_HZ)
+        file = io.BytesIO()
+        soundfile.write(file, noise, SAMPLE_RATE_HZ, format="WAV")
+        file.seek(0)
+        for _ in self._play(file, 0.0, "noise.wav"):
+            pass
 
     def start_recording(self) -> tuple[RecorderState, str]:
         """The microphone was switched on."""

@@ -1,13 +1,12 @@
 """Serves the page: loads the model, puts the guard in front, and cleans up."""
 
 import contextlib
+import http.client
 import os
 import pathlib
 import signal
 from collections.abc import Iterable, Iterator
 from typing import Any
-
-import numpy as np
 
 from speech2face import paper
 from speech2face.files import PathLike
@@ -53,14 +52,16 @@ def running(
         from speech2face.web import page as page_lib
         from speech2face.web import serving
         from speech2face.web.forgetting import forgetting
+        from speech2face.web.handlers import Handlers
         from speech2face.web.uploads import Uploads
 
         model = Speech2Face.load(model_dir or None, image_size)
-        _warm_up(model)
         uploads = Uploads(limits)
+        Handlers(model, limits, examples, uploads).warm_up()
         page = page_lib.build(model, limits, examples, uploads)
         app = page_lib.guarded(page, limits, uploads, host, port, public_hosts)
         with forgetting(page, uploads), serving.served(app, host, port):
+            _open(host, port)
             try:
                 yield f"http://{_shown(host)}:{port}/"
             finally:
@@ -87,7 +88,11 @@ def _shown(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _warm_up(model: Speech2Face) -> None:
-    """Builds the graphs, so that the first voice does not wait for them."""
-    noise = np.random.default_rng(0).normal(0, 0.1, 3 * paper.SAMPLE_RATE_HZ)
-    model(noise.astype(np.float32))
+def _open(host: str, port: int) -> None:
+    """Opens the page once: Gradio reads its templates for the first visitor."""
+    connection = http.client.HTTPConnection(host.strip("[]"), port)
+    try:
+        connection.request("GET", "/", headers={"Host": "localhost"})
+        connection.getresponse().read()
+    finally:
+        connection.close()

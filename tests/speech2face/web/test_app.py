@@ -121,6 +121,17 @@ def test_two_voices_show_the_way_between_them(model, voice):
     assert "data:image/gif;base64," in page
 
 
+def test_warming_up_shows_a_whole_voice(model, monkeypatch):
+    pytest.importorskip("gradio")
+    from speech2face.web.handlers import Handlers
+
+    shown = []
+    real = views.one_voice
+    monkeypatch.setattr(views, "one_voice", lambda *args: shown.append(real(*args)))
+    Handlers(model, LIMITS, {}, uploads=None).warm_up()
+    assert len(pictures_in(shown[0])) > 1
+
+
 def test_equal_voices_are_0_degrees_apart(model, voice):
     shown = views.two_voices(model, voice, voice, 0.0)
     assert "are 0° apart" in shown and len(pictures_in(shown)) == 7
