@@ -25,7 +25,7 @@ from speech2face.training import (
     voice_job,
 )
 from speech2face.training.job import Job
-from speech2face.training.precision import dtype_policy
+from speech2face.training.precision import dtype_policy, has_fast_bfloat16
 from speech2face.training.trainer import Batch
 
 _CLOCK = ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes"))
@@ -127,6 +127,7 @@ def _plan(
         ("validation set", _validation_set_text(job)),
         ("iterations", _iterations_text(job, first_step)),
         ("network", _network_text(job)),
+        ("precision", _precision_text(job.config.loop.precision)),
         ("device", _device_text()),
         ("memory", memory),
         ("disk", disk),
@@ -248,8 +249,15 @@ def _iterations_text(job: Job, first_step: int) -> str:
 
 def _network_text(job: Job) -> str:
     n_parameters = cost.n_trainable(job.trainer)
-    precision = dtype_policy(job.config.loop.precision)
-    return f"{n_parameters:,} parameters to train, {precision}"
+    return f"{n_parameters:,} parameters to train"
+
+
+def _precision_text(precision: str) -> str:
+    if has_fast_bfloat16():
+        advice = "mixed_bfloat16 is faster here: the hardware multiplies it"
+    else:
+        advice = "float32 is faster here: bfloat16 would be emulated"
+    return f"{dtype_policy(precision)}; {advice}"
 
 
 def _device_text() -> str:

@@ -7,6 +7,7 @@ import pathlib
 
 import tensorflow as tf
 
+_CPU_INFO = pathlib.Path("/proc/cpuinfo")  # where Linux describes the processor
 _CPU_FLAGS_WITH_BFLOAT16 = ("avx512_bf16", "amx_bf16")
 
 
@@ -19,18 +20,18 @@ def dtype_policy(precision: str) -> str:
     """
     if precision != "auto":
         return precision
-    return "mixed_bfloat16" if _has_fast_bfloat16() else "float32"
+    return "mixed_bfloat16" if has_fast_bfloat16() else "float32"
 
 
-def _has_fast_bfloat16() -> bool:
+def has_fast_bfloat16() -> bool:
+    """Whether the hardware multiplies bfloat16; elsewhere it is emulated."""
     if tf.config.list_physical_devices("TPU"):
         return True
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         details = tf.config.experimental.get_device_details(gpus[0])
         return details.get("compute_capability", (0, 0))[0] >= 8
-    cpu_info = pathlib.Path("/proc/cpuinfo")
-    if not cpu_info.is_file():
+    if not _CPU_INFO.is_file():
         return False
-    words = set(cpu_info.read_text().split())
+    words = set(_CPU_INFO.read_text().split())
     return any(flag in words for flag in _CPU_FLAGS_WITH_BFLOAT16)

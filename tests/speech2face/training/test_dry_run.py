@@ -12,7 +12,7 @@ from speech2face import train as train_command
 from speech2face.artifacts import checkpoints, environment
 from speech2face.config import LoopConfig
 from speech2face.data import dataset_info, records
-from speech2face.training import cost, dry_run, trainer
+from speech2face.training import cost, dry_run, precision, trainer
 from tests.helpers.records import DIM, write_voice_dataset
 from tests.helpers.tiny_models import make_decoder, tiny_config, train
 
@@ -43,6 +43,25 @@ def test_the_plan_is_what_the_training_does(folders, tmp_path):
         plan(folders, run_dir, tiny_config(seed=1))
 
 
+@pytest.mark.parametrize(
+    ("flags", "fastest"),
+    [
+        ("fma avx2", "float32"),
+        ("avx2 avx512f", "float32"),
+        ("avx512f avx512_bf16", "mixed_bfloat16"),
+        ("avx512f amx_bf16", "mixed_bfloat16"),
+    ],
+)
+def test_the_plan_says_which_precision_is_faster(tmp_path, monkeypatch, flags, fastest):
+    cpu_info = tmp_path / "cpuinfo"
+    cpu_info.write_text(f"flags : {flags}\n")
+    monkeypatch.setattr(precision, "_CPU_INFO", cpu_info)
+    chosen = "mixed_bfloat16"
+    text = dry_run._precision_text(chosen)
+    assert text.startswith(f"{chosen}; {fastest} is faster here")
+    assert precision.dtype_policy("auto") == fastest
+
+
 @pytest.mark.slow
 def test_the_command_prints_the_plan_and_trains_nothing(
     folders,
@@ -57,7 +76,15 @@ def test_the_command_prints_the_plan_and_trains_nothing(
     )
     train_command.main(paths, tiny_config())
     lines = capsys.readouterr().out.splitlines()
-    subjects = ["training set", "iterations", "network", "memory", "disk", "time"]
+    subjects = [
+        "training set",
+        "iterations",
+        "network",
+        "precision",
+        "memory",
+        "disk",
+        "time",
+    ]
     assert [
         s for s in subjects if any(line.startswith(s) for line in lines)
     ] == subjects
