@@ -1,5 +1,6 @@
 """Fixtures and options shared by all tests."""
 
+import gc
 import os
 import pathlib
 
@@ -20,6 +21,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")])
 )
 
+
+# Imports fill the memory with objects that stay, and the collector would look through
+# all of them again and again: a third of the time in which pytest finds the tests.
+gc.disable()
 
 # Each is the work of one process for minutes: these begin first.
 LONGEST_FILES = ("test_app_in_chromium.py", "test_exports.py", "test_killed_jobs.py")
@@ -49,6 +54,12 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if needs_a_slow_fixture(item):
             item.add_marker("slow")
+
+
+def pytest_collection_finish():
+    """The tests run with the collector, which leaves out what is there already."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
