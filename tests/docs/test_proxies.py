@@ -26,8 +26,6 @@ from tests.helpers.paths import REPOSITORY
 from tests.helpers.web import EXAMPLES, free_port
 from tests.helpers.web_client import Client, recording
 
-pytest.importorskip("gradio")
-
 HOST = "faces.example.org"
 PASSWORD = "correct horse"
 VOICE = (EXAMPLES / "man_24.ogg").read_bytes()
@@ -56,6 +54,7 @@ class Visitor(Client):
 
 @pytest.fixture(scope="module")
 def page_port(tmp_path_factory):
+    pytest.importorskip("gradio")
     from speech2face.web import server
 
     port = free_port()

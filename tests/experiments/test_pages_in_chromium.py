@@ -9,8 +9,6 @@ from experiments.lib.demo_page import Metric, Speaker
 from experiments.run_all import Outcome, Section
 from speech2face.web import html
 
-playwright = pytest.importorskip("playwright.sync_api")
-
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
     None,
@@ -80,6 +78,7 @@ def demo_page():
 
 @pytest.fixture(scope="module")
 def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]

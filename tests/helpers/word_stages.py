@@ -3,7 +3,6 @@
 import time
 
 from data_prep.clips.manifest import Clip
-from data_prep.stages import pipeline
 from data_prep.stages.stage import Stage
 from data_prep.stages.work_folder import WorkFolder
 
@@ -38,6 +37,8 @@ def chunks_of(words, size=3):
 
 def run(folder, words, stages, **options):
     """Takes the words through the stages; returns the finished chunks."""
+    from data_prep.stages import pipeline  # loads Beam
+
     work = WorkFolder(folder / ".work")
     work.start(JOB, chunks_of(words))
     pipeline.run_stages(work, stages, RECOGNIZER, **options)

@@ -1,11 +1,9 @@
 """Who may put one more event into the queue of the page."""
 
-import gradio as gr
 import pytest
-from gradio import queueing
 
 from speech2face.errors import UserError
-from speech2face.web import visitors, waiting
+from speech2face.web import visitors
 from speech2face.web.limits import Limits
 
 LIMITS = Limits(
@@ -17,6 +15,10 @@ class Queue:
     """The queue of a page whose model is never ready."""
 
     def __init__(self):
+        import gradio as gr  # takes seconds
+
+        from speech2face.web import waiting
+
         with gr.Blocks() as page:
             gr.Button().click(lambda: None)
         self._fn = page.fns[0]
@@ -29,6 +31,8 @@ class Queue:
             self._waiting.check(session, cookie, address)
         except UserError as error:
             return error.reason
+        from gradio import queueing
+
         event = queueing.Event(session, self._fn, None, None)
         self._events[event._id] = event
         return None
@@ -48,7 +52,7 @@ def test_one_address_cannot_fill_the_queue_with_cookies():
 
 
 def test_sessions_that_were_refused_do_not_start_the_count_anew(monkeypatch):
-    monkeypatch.setattr(waiting, "_MAX_SESSIONS", 8)
+    monkeypatch.setattr("speech2face.web.waiting._MAX_SESSIONS", 8)
     queue = Queue()
     answers = [queue.join(f"session{k}") for k in range(50)]
     assert answers.count(None) == 6
