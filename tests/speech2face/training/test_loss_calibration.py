@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import unittest
+import unittest.mock
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def config_with(loss, **loop):
 
 
 def train(folders, run_dir, loss):
-    config = config_with(loss, batch_size=8, epochs=float(N_STEPS))
+    config = config_with(loss, batch_size=8, epochs=float(N_STEPS), summarize_every=2)
     voice_job.train_voice_encoder(
         config, folders / "voices", folders / "decoder", run_dir
     )
@@ -39,12 +40,25 @@ def train(folders, run_dir, loss):
 
 @pytest.fixture(scope="module")
 @takes_seconds
-def folders(tmp_path_factory):
+def folders_and_log(tmp_path_factory):
+    """Records, a decoder and a run, and what the run's training logged.
+
+    The training looks at its terms at iteration 3, where others do at 1000.
+    """
     root = tmp_path_factory.mktemp("calibration")
     write_voice_dataset(root / "voices", n=8, n_shards=1)
     make_decoder().save(root / "decoder")
-    train(root, root / "run", LossConfig())
-    return root
+    with (
+        unittest.mock.patch.object(trainer, "CALIBRATION_STEP", 3),
+        unittest.TestCase().assertLogs("absl", "INFO") as logs,
+    ):
+        train(root, root / "run", LossConfig())
+    return root, logs.output
+
+
+@pytest.fixture(scope="module")
+def folders(folders_and_log):
+    return folders_and_log[0]
 
 
 @pytest.fixture(scope="module")
@@ -269,12 +283,7 @@ def test_a_training_warns_of_terms_that_are_hardly_learned():
         loop.warn_of_imbalance(1000, {"total": 1.0}, {})
 
 
-@pytest.mark.slow
-def test_the_warning_comes_once_at_iteration_1000(folders, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "CALIBRATION_STEP", 3)
-    config = config_with(LossConfig(), batch_size=8, epochs=6.0, summarize_every=2)
-    arguments = config, folders / "voices", folders / "decoder", tmp_path / "run"
-    with unittest.TestCase().assertLogs("absl", "WARNING") as logs:
-        voice_job.train_voice_encoder(*arguments)
-    warnings = [text for text in logs.output if "weighted gradients" in text]
+def test_the_warning_comes_once_at_iteration_1000(folders_and_log):
+    _, log = folders_and_log
+    warnings = [text for text in log if "weighted gradients" in text]
     assert len(warnings) == 1 and "iteration 4" in warnings[0]
