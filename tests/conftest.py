@@ -26,8 +26,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 # all of them again and again: a third of the time in which pytest finds the tests.
 gc.disable()
 
-# Each is the work of one process for minutes: these begin first.
-LONGEST_FILES = ("test_app_in_chromium.py", "test_exports.py", "test_killed_jobs.py")
+# Each is the work of one process for minutes: these begin first. One computes and one
+# waits; test_killed_jobs.py waits as well, and beside them a core would be idle.
+LONGEST_FILES = ("test_app_in_chromium.py", "test_exports.py")
 
 
 def pytest_addoption(parser):
