@@ -4,9 +4,10 @@
     python -m experiments.benchmarks.stages --n_people=20
 
 Generates a few talking people, makes records of them in one process, and reads these.
-Measures the seconds per clip of each stage, relative to all stages together. Then
-measures the seconds per example of the input pipeline (parse, decode, fit to 6 s,
-batch), relative to TensorFlow reading the records without parsing them.
+Measures the core seconds per clip of each stage, those of all its threads, relative to
+all stages together. Then measures the seconds per example of the input pipeline (parse,
+decode, fit to 6 s, batch), relative to TensorFlow reading the records without parsing
+them.
 """
 
 import dataclasses
@@ -70,7 +71,7 @@ def _command(module: str, *flags: str) -> None:
 def _job_stages(voices: pathlib.Path) -> Iterator[Timing]:
     stages = read_json(voices / "report.json")["stages"]
     per_clip = {
-        name: stage["busy_secs"] / stage["in"] for name, stage in stages.items()
+        name: stage["core_secs"] / stage["in"] for name, stage in stages.items()
     }
     total = sum(per_clip.values())
     for name, secs in per_clip.items():
