@@ -18,6 +18,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Collection
 from typing import NamedTuple
 
 from experiments.benchmarks import rows
@@ -71,13 +72,7 @@ SECTIONS = {
 def main(options: BenchmarkOptions) -> None:
     """Runs the benchmarks one after the other; writes the file after each."""
     path = pathlib.Path(options.output_dir) / "benchmarks.md"
-    chosen = {
-        title: section
-        for title, section in SECTIONS.items()
-        if not options.only or section.module in options.only
-    }
-    if unknown := set(options.only) - {section.module for section in chosen.values()}:
-        raise UserError(f"--only={min(unknown)}: there is no such benchmark")
+    chosen = _chosen(options.only)
     lines: list[str] = []
     sections = ""
     for title, section in chosen.items():
@@ -89,6 +84,27 @@ def main(options: BenchmarkOptions) -> None:
         head = f"# Benchmarks\n\n{machine()}\n\n{rows.of_lines(lines)}"
         files.write_atomically(path, (head + sections).encode())
     print(f"\nwrote {path}")
+
+
+def _chosen(modules: Collection[str]) -> dict[str, Section]:
+    """The sections of these modules, or all; emulated arithmetic would take hours."""
+    if unknown := set(modules) - {section.module for section in SECTIONS.values()}:
+        raise UserError(f"--only={min(unknown)}: there is no such benchmark")
+    chosen = {}
+    for title, section in SECTIONS.items():
+        if modules and section.module not in modules:
+            continue
+        if _HALF in section.flags and _bfloat16_is_emulated():
+            print(f"left out: {title}, which this processor would emulate")
+            continue
+        chosen[title] = section
+    return chosen
+
+
+def _bfloat16_is_emulated() -> bool:
+    from speech2face.training import precision  # late: --help must not load TensorFlow
+
+    return not precision.has_fast_bfloat16()
 
 
 def _output_of(section: Section) -> str:

@@ -61,8 +61,8 @@ def running(
         page = page_lib.build(model, limits, examples, uploads)
         app = page_lib.guarded(page, limits, uploads, host, port, public_hosts)
         with forgetting(page, uploads), serving.served(app, host, port):
-            _open(host, port)
             try:
+                _open(host, port)
                 yield f"http://{_shown(host)}:{port}/"
             finally:
                 page_lib.close(page)
@@ -90,9 +90,12 @@ def _shown(host: str) -> str:
 
 def _open(host: str, port: int) -> None:
     """Opens the page once: Gradio reads its templates for the first visitor."""
-    connection = http.client.HTTPConnection(host.strip("[]"), port)
-    try:
+    host = host.strip("[]")
+    # Not every system connects to the address that means all of its own.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    connection = http.client.HTTPConnection(host, port, timeout=60)
+    # A page that cannot be opened from here may still be opened from elsewhere.
+    with contextlib.suppress(OSError, http.client.HTTPException):
         connection.request("GET", "/", headers={"Host": "localhost"})
         connection.getresponse().read()
-    finally:
-        connection.close()
+    connection.close()

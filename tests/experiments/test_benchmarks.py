@@ -28,6 +28,7 @@ from experiments.benchmarks import (
 from experiments.benchmarks.timing import Timing
 from speech2face.audio import spectrogram
 from speech2face.config import VoiceEncoderConfig, VoiceTrainingConfig
+from speech2face.errors import UserError
 from speech2face.models import fast
 from speech2face.training.voice import VoiceTrainer
 from tests.helpers import tiny_material
@@ -99,6 +100,15 @@ def test_a_section_is_named_before_it_is_measured(tmp_path, monkeypatch, capsys)
     written = (tmp_path / "benchmarks.md").read_text()
     assert written.endswith("\n## Warp\n\na table\n\n## Commands\n\na table\n")
     assert capsys.readouterr().out == f"\nwrote {tmp_path}/benchmarks.md\n"
+
+
+@pytest.mark.parametrize("emulated, n_left_out", [(True, 2), (False, 0)])
+def test_emulated_steps_are_left_out(monkeypatch, capsys, emulated, n_left_out):
+    monkeypatch.setattr(run, "_bfloat16_is_emulated", lambda: emulated)
+    assert len(run._chosen(())) == len(run.SECTIONS) - n_left_out
+    assert capsys.readouterr().out.count("left out: Training step") == n_left_out
+    with pytest.raises(UserError, match="--only=warmth: there is no such benchmark"):
+        run._chosen(["warmth"])
 
 
 def test_a_command_is_measured_in_a_process_of_its_own():
