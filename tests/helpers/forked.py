@@ -42,6 +42,8 @@ class ForkServer:
         """
         folder = pathlib.Path(self._folder.name, next(self._names))
         folder.mkdir()
+        for name in ("stdout", "stderr"):  # may be read before the process opens them
+            (folder / name).touch()
         paths = {n: str(folder / n) for n in ("pid", "status", "stdout", "stderr")}
         environment = {**os.environ, **environment}
         job = {"words": words, "env": environment, "cwd": str(cwd), **paths}
