@@ -25,7 +25,7 @@ from speech2face.web.voices import Source, Voice, VoiceRecorder
 # The recorder of a session before the first block, which tells the sample rate. None
 # means that nothing is being recorded.
 STARTED = "started"
-_NOISE_SECS = 7  # longer than a window of the voice encoder, 6 s
+_NOISE_SECS = 1  # longer noise makes the first face no faster
 RecorderState = None | str | VoiceRecorder
 
 
