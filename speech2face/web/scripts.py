@@ -23,16 +23,34 @@ NAME_REGIONS = """() => {
     place.setAttribute('aria-label', 'Voice ' + 'AB'[index]); });
 }"""
 
-# Gradio sends whole blocks only and drops the block in which the recording is stopped.
-# So the first press of Stop waits until that block was sent; a second press stops at
-# once.
+# Gradio sends whole blocks only and drops the block in which the recording is stopped;
+# and what it still sends at the stop comes after the end of the recording. So the first
+# press of Stop waits until that block was sent and nothing is on its way any more; a
+# second press stops at once.
+_QUIET_MS, _PATIENCE_MS = 300, 30_000
 _FINISH_SECOND = f"""() => {{
+  const send = window.fetch;
+  let sending = 0, lastSent = 0;
+  window.fetch = async (...request) => {{
+    const address = String(request[0]?.url ?? request[0]);
+    if (!/[/](upload|queue[/]join)/.test(address)) return send(...request);
+    sending += 1;
+    try {{ return await send(...request); }}
+    finally {{ sending -= 1; lastSent = performance.now(); }}
+  }};
   document.addEventListener('click', (event) => {{
     const stop = event.target.closest('.s2f-microphone .stop-button');
     if (!stop || stop.hasAttribute('aria-busy')) return;
     event.stopImmediatePropagation();
     stop.setAttribute('aria-busy', 'true');
-    setTimeout(() => stop.click(), {round(1500 * BLOCK_SECS)}); }}, true);
+    const pressed = performance.now();
+    const finish = () => {{
+      const now = performance.now();
+      const isSent = !sending && now - lastSent > {_QUIET_MS};
+      if (isSent || now - pressed > {_PATIENCE_MS}) stop.click();
+      else setTimeout(finish, 50);
+    }};
+    setTimeout(finish, {round(1500 * BLOCK_SECS)}); }}, true);
 }}"""
 
 # Gradio answers a file that it does not take with a red "Error". So the page looks at

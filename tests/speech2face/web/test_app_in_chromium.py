@@ -3,6 +3,7 @@
 Needs Chromium on the machine (`apt-get install chromium`); playwright drives it.
 """
 
+import asyncio
 import contextlib
 import pathlib
 import re
@@ -19,7 +20,7 @@ import soundfile
 from speech2face import app
 from speech2face.audio import decoding, resampling
 from speech2face.inference.model import Speech2Face
-from speech2face.web import server, voices
+from speech2face.web import receiving, server, voices
 from speech2face.web.limits import Limits
 from tests.helpers.gray_film import write_gray_film
 from tests.helpers.web import EXAMPLES, free_port, pictures_in, temporary_files
@@ -168,6 +169,19 @@ def test_a_slow_machine_hears_every_second(page, monkeypatch):
 
     monkeypatch.setattr(voices.VoiceRecorder, "face_so_far", slow)
     assert seconds_heard(page, 5.1) > 5.0
+
+
+@pytest.mark.slow
+def test_a_slow_connection_hears_every_second(page, monkeypatch):
+    """Also what is still being sent when the recording is stopped."""
+    receive = receiving.receive_file
+
+    async def slow(*arguments):
+        await asyncio.sleep(4)
+        return await receive(*arguments)
+
+    monkeypatch.setattr(receiving, "receive_file", slow)
+    assert seconds_heard(page, 3.6) > 3.5
 
 
 @pytest.mark.slow
