@@ -55,8 +55,9 @@ needs-of-test:
 	echo "2 GB of memory for each process. make test-fast takes a third of the time."
 
 needs-of-rehearse:
-	echo "make rehearse: the README from top to bottom, the notebooks, the main job, kills,"
-	echo "visitors, and all experiments at the paper's size. 3 to 6 minutes on two cores, 4 GB of memory."
+	echo "make rehearse: the README from top to bottom, the notebooks, the main job, kills, the"
+	echo "page in a browser, every format of an export, all experiments at the paper's size."
+	echo "5 to 12 minutes on two cores, 4 GB of memory."
 
 demo: needs-of-demo $(INSTALLED)
 	$(BIN)/python -m experiments.demo --output_dir=demo
@@ -71,7 +72,8 @@ rehearse: needs-of-rehearse $(INSTALLED)
 	$(BIN)/python -m pytest -m rehearsal $(PARALLEL) $(PYTEST_FLAGS)
 
 test-fast: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not slow and not serial" $(PARALLEL) $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -m "not slow and not serial and not rehearsal" \
+		$(PARALLEL) $(PYTEST_FLAGS)
 
 coverage: $(INSTALLED)
 	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term --cov-report=html \

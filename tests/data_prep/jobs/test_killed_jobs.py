@@ -69,7 +69,7 @@ def content_of(folder):
     return {p.name: p.read_bytes() for p in paths if p.name != "report.json"}
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_killed_at_random_moments(
     manifest, expected, tmp_path, pytestconfig, fork_server
 ):
@@ -98,7 +98,7 @@ def test_killed_at_random_moments(
     assert content_of(output) == expected
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_killed_and_moved_with_its_media(manifest, expected, tmp_path, fork_server):
     """Half of the records lie elsewhere, and so do the media: the job goes on."""
     media = shutil.copytree(manifest.parent, tmp_path / "one" / "media")
@@ -155,7 +155,7 @@ shutil.copytree(options.output_dir, kept)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_a_disk_that_is_really_full(manifest, expected, tmp_path):
     """A small disk, enlarged each time it is full."""
     if subprocess.run(

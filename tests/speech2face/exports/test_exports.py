@@ -72,7 +72,7 @@ np.save("face.npy", np.asarray(face))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_examples_of_the_tutorial_draw_the_face(exported, shipped):
     """Each block alone, in a process that imports nothing of this project."""
     folder = exported.parent
@@ -97,6 +97,7 @@ def test_examples_of_the_tutorial_draw_the_face(exported, shipped):
         np.testing.assert_allclose(face, expected, atol=0.003, err_msg=name)
 
 
+@pytest.mark.rehearsal
 def test_exports_check_their_input(exported):
     """What is no sound is an error of a SavedModel, and NaN where there are none."""
     good = np.stack([noise(1.0, seed) for seed in range(2)])
@@ -113,6 +114,7 @@ def test_exports_check_their_input(exported):
                 assert np.isfinite(values[0]).all() and np.isnan(values[1]).all()
 
 
+@pytest.mark.rehearsal
 def test_table_has_each_file(exported):
     rows = json.loads((exported / export_job.RESULTS_FILE).read_text())
     files = ["saved_model", "saved_model_io", "speech2face.tflite", "speech2face.onnx"]
@@ -125,6 +127,7 @@ def test_table_has_each_file(exported):
     assert Speech2Face.load(exported).config == Speech2Face.load().config
 
 
+@pytest.mark.rehearsal
 def test_tflite_has_builtin_operations_only(exported):
     from tensorflow.lite.python import schema_py_generated as schema
 
@@ -134,6 +137,7 @@ def test_tflite_has_builtin_operations_only(exported):
     assert all(code.customCode is None for code in model.operatorCodes)
 
 
+@pytest.mark.rehearsal
 def test_one_clip_in_tflite_is_the_same(exported, shipped):
     """Its weights are stored once, and fast kernels compute it."""
     path = exported / "speech2face.tflite"
@@ -150,6 +154,7 @@ def test_one_clip_in_tflite_is_the_same(exported, shipped):
     assert names.count("DELEGATE") > 20
 
 
+@pytest.mark.rehearsal
 @pytest.mark.parametrize("n_samples", [1_600, 43_200, 77_777])
 def test_any_batch_and_length(exported, shipped, n_samples):
     waveforms = np.stack([noise(5.0, seed)[:n_samples] for seed in range(3)])

@@ -29,9 +29,13 @@ CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
     None,
 )
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)"
-)
+pytestmark = [
+    pytest.mark.rehearsal,
+    pytest.mark.skipif(
+        CHROMIUM is None,
+        reason="no Chromium on this machine (apt-get install chromium)",
+    ),
+]
 
 FLAGS = [
     "--no-sandbox",
@@ -126,7 +130,6 @@ def face_html(page):
     return page.locator(".s2f-live").first.inner_html()
 
 
-@pytest.mark.slow
 def test_a_face_settles_while_one_speaks(page):
     page.get_by_role("button", name="Record").first.click()
     seen = set()
@@ -154,13 +157,11 @@ def seconds_heard(page, recorded_secs):
     return float(re.search(r"From all ([\d.]+) s", face_html(page)).group(1))
 
 
-@pytest.mark.slow
 def test_the_last_unfinished_second_is_heard(page):
     """Also in the second that is not whole yet."""
     assert seconds_heard(page, 3.6) > 3.5
 
 
-@pytest.mark.slow
 def test_a_slow_machine_hears_every_second(page, monkeypatch):
     """Also what is said while an earlier second is worked on."""
 
@@ -171,7 +172,6 @@ def test_a_slow_machine_hears_every_second(page, monkeypatch):
     assert seconds_heard(page, 5.1) > 5.0
 
 
-@pytest.mark.slow
 def test_a_slow_connection_hears_every_second(page, monkeypatch):
     """Also what is still being sent when the recording is stopped."""
     receive = receiving.receive_file
@@ -184,7 +184,6 @@ def test_a_slow_connection_hears_every_second(page, monkeypatch):
     assert seconds_heard(page, 3.6) > 3.5
 
 
-@pytest.mark.slow
 def test_a_video_gives_the_face_of_its_sound(page, tmp_path):
     write_gray_film(tmp_path / "film.mp4", EXAMPLES / "man_60.ogg")
     film = (tmp_path / "film.mp4").rename(tmp_path / "film.rmvb")  # no browser knows it
@@ -195,7 +194,6 @@ def test_a_video_gives_the_face_of_its_sound(page, tmp_path):
     assert np.abs(shown - np.asarray(result.image)).max() <= 2
 
 
-@pytest.mark.slow
 def test_exaggeration_is_labeled_and_works_from_the_keyboard(page):
     page.get_by_role("button", name="Woman 71").focus()
     page.keyboard.press("Enter")
@@ -207,7 +205,6 @@ def test_exaggeration_is_labeled_and_works_from_the_keyboard(page):
     assert (pictures_in(face_html(page))[0] != before).any()
 
 
-@pytest.mark.slow
 def test_two_voices(page):
     page.get_by_role("tab", name="Two voices").click()
     voice_a = page.get_by_role("group", name="Voice A")
@@ -225,7 +222,6 @@ def test_two_voices(page):
     assert np.abs(first.astype(int) - second).mean() > 3, "a woman and a man"
 
 
-@pytest.mark.slow
 def test_errors_give_advice_and_the_page_still_works(page, tmp_path):
     soundfile.write(tmp_path / "silent.wav", np.zeros(32_000), 16_000)
     soundfile.write(tmp_path / "short.wav", np.sin(np.arange(1600)) * 0.1, 16_000)
@@ -262,7 +258,6 @@ def test_nothing_leaves_the_machine(page, requests, connections):
     assert set(connections) <= {"127.0.0.1", "::1", "localhost"}
 
 
-@pytest.mark.slow
 def test_a_phone(chromium, address, requests):
     phone = {"viewport": {"width": 360, "height": 740}, "has_touch": True}
     with opened(chromium, address, requests, is_mobile=True, **phone) as page:
@@ -335,7 +330,6 @@ def test_every_control_is_reached_with_the_tab_key(page):
     assert wanted <= reached
 
 
-@pytest.mark.slow
 def test_the_server_refuses_what_a_browser_would_not_send(address):
     boundary = "x" * 20
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="files"; '
