@@ -1,25 +1,14 @@
 """The pages that experiments write, as a phone shows them: nothing scrolls sideways."""
 
-import shutil
-
 import pytest
 
 from experiments.lib import results
 from experiments.lib.demo_page import Metric, Speaker
 from experiments.run_all import Outcome, Section
 from speech2face.web import html
+from tests.helpers.chromium import CHROMIUM, needs_chromium
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
-    None,
-)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None,
-        reason="no Chromium on this machine (apt-get install chromium)",
-    ),
-]
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 
 class Inputs:

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import pathlib
 import re
-import shutil
 import socket
 import time
 import urllib.error
@@ -22,20 +21,11 @@ from speech2face.audio import decoding, resampling
 from speech2face.inference.model import Speech2Face
 from speech2face.web import receiving, server, voices
 from speech2face.web.limits import Limits
+from tests.helpers.chromium import CHROMIUM, needs_chromium
 from tests.helpers.gray_film import write_gray_film
 from tests.helpers.web import EXAMPLES, free_port, pictures_in, temporary_files
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
-    None,
-)
-pytestmark = [
-    pytest.mark.rehearsal,
-    pytest.mark.skipif(
-        CHROMIUM is None,
-        reason="no Chromium on this machine (apt-get install chromium)",
-    ),
-]
+pytestmark = [pytest.mark.rehearsal, needs_chromium]
 
 FLAGS = [
     "--no-sandbox",
