@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 from experiments.benchmarks import random_data
 from experiments.benchmarks.timing import Timing
+from speech2face.json_codec import parse_json
 from speech2face.paper import SAMPLE_RATE_HZ
 
 N_REQUESTS = 4  # of each kind: the first, and those of which the fastest counts
@@ -84,7 +85,7 @@ class _Visitor:
 
     def event(self, name: str) -> int:
         """Returns the number of an event of the page."""
-        events = json.loads(self.get("/config"))["dependencies"]
+        events = parse_json(self.get("/config"), "/config")["dependencies"]
         return next(event["id"] for event in events if event["api_name"] == name)
 
     def play(self, event: int, wav: bytes) -> None:
@@ -100,11 +101,9 @@ class _Visitor:
     def _upload(self, wav: bytes) -> str:
         head = 'Content-Disposition: form-data; name="files"; filename="voice.wav"'
         form = f"--xyz\r\n{head}\r\n\r\n".encode() + wav + b"\r\n--xyz--\r\n"
-        return json.loads(
-            self._request(
-                "POST", "/gradio_api/upload", form, "multipart/form-data; boundary=xyz"
-            )
-        )[0]
+        kind = "multipart/form-data; boundary=xyz"
+        answer = self._request("POST", "/gradio_api/upload", form, kind)
+        return parse_json(answer, "the answer to an upload")[0]
 
     def _request(
         self, method: str, path: str, body: bytes | None = None, kind: str = ""
