@@ -65,11 +65,12 @@ demo: needs-of-demo $(INSTALLED)
 # First, alone, what measures time or memory: neighbors would disturb it. A selection of
 # tests (PYTEST_FLAGS=tests/docs) may hold none of them: pytest then exits with 5.
 test: needs-of-test $(INSTALLED)
-	$(BIN)/python -m pytest -m serial $(PYTEST_FLAGS) || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -m "serial and not rehearsal" $(PYTEST_FLAGS) || [ $$? -eq 5 ]
 	$(BIN)/python -m pytest -m "not serial and not rehearsal" $(PARALLEL) $(PYTEST_FLAGS)
 
 rehearse: needs-of-rehearse $(INSTALLED)
-	$(BIN)/python -m pytest -m rehearsal $(PARALLEL) $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -m "serial and rehearsal" $(PYTEST_FLAGS) || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -m "rehearsal and not serial" $(PARALLEL) $(PYTEST_FLAGS)
 
 test-fast: $(INSTALLED)
 	$(BIN)/python -m pytest -m "not slow and not serial and not rehearsal" \

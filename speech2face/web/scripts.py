@@ -24,33 +24,54 @@ NAME_REGIONS = """() => {
 }"""
 
 # Gradio sends whole blocks only and drops the block in which the recording is stopped;
-# and what it still sends at the stop comes after the end of the recording. So the first
-# press of Stop waits until that block was sent and nothing is on its way any more; a
-# second press stops at once.
+# and a block that it sends late comes after the end of the recording. So the first
+# press of Stop waits until all that was recorded before it was sent, and nothing is on
+# its way any more. A second press stops at once.
 _QUIET_MS, _PATIENCE_MS = 300, 30_000
 _FINISH_SECOND = f"""() => {{
+  const now = () => performance.now();
+  let sending = 0, lastSent = 0, sentMs = 0;  // sentMs, recordedMs: of sound
+  let resumed = 0, recordedMs = 0;
+  const soundMs = async (wav) => {{
+    if (wav.size <= 44) return 0;  // a header
+    const header = new DataView(await wav.slice(0, 44).arrayBuffer());
+    return (wav.size - 44) / header.getUint32(28, true) * 1e3;  // bytes a second
+  }};
   const send = window.fetch;
-  let sending = 0, lastSent = 0;
   window.fetch = async (...request) => {{
     const address = String(request[0]?.url ?? request[0]);
     if (!/[/](upload|queue[/]join)/.test(address)) return send(...request);
     sending += 1;
-    try {{ return await send(...request); }}
-    finally {{ sending -= 1; lastSent = performance.now(); }}
+    try {{
+      const answer = await send(...request);
+      for (const file of request[1]?.body?.getAll?.('files') ?? [])
+        sentMs += await soundMs(file);
+      return answer;
+    }} finally {{ sending -= 1; lastSent = now(); }}
+  }};
+  const devices = navigator.mediaDevices, open = devices?.getUserMedia;
+  if (open) devices.getUserMedia = async (wanted) => {{
+    const stream = await open.call(devices, wanted);  // once the visitor has agreed
+    resumed = now(); recordedMs = sentMs = 0;
+    return stream;
   }};
   document.addEventListener('click', (event) => {{
-    const stop = event.target.closest('.s2f-microphone .stop-button');
-    if (!stop || stop.hasAttribute('aria-busy')) return;
+    const button = event.target.closest?.('.s2f-microphone button');
+    if (button?.matches('.pause-button')) recordedMs += now() - resumed;
+    if (button?.matches('.resume-button')) resumed = now();
+    if (!button?.matches('.stop-button') || button.hasAttribute('aria-busy')) return;
     event.stopImmediatePropagation();
-    stop.setAttribute('aria-busy', 'true');
-    const pressed = performance.now();
+    button.setAttribute('aria-busy', 'true');
+    const pressed = now();
+    recordedMs += pressed - resumed;
     const finish = () => {{
-      const now = performance.now();
-      const isSent = !sending && now - lastSent > {_QUIET_MS};
-      if (isSent || now - pressed > {_PATIENCE_MS}) stop.click();
-      else setTimeout(finish, 50);
+      const isSent = !sending && now() - lastSent > {_QUIET_MS} && sentMs >= recordedMs;
+      if (isSent || now() - pressed > {_PATIENCE_MS}) {{
+        button.click();
+        button.removeAttribute('aria-busy');
+      }} else setTimeout(finish, 50);
     }};
-    setTimeout(finish, {round(1500 * BLOCK_SECS)}); }}, true);
+    finish(); }}, true);
 }}"""
 
 # Gradio answers a file that it does not take with a red "Error". So the page looks at

@@ -147,11 +147,13 @@ def seconds_heard(page, recorded_secs):
     return float(re.search(r"From all ([\d.]+) s", face_html(page)).group(1))
 
 
+@pytest.mark.serial
 def test_the_last_unfinished_second_is_heard(page):
     """Also in the second that is not whole yet."""
     assert seconds_heard(page, 3.6) > 3.5
 
 
+@pytest.mark.serial
 def test_a_slow_machine_hears_every_second(page, monkeypatch):
     """Also what is said while an earlier second is worked on."""
 
@@ -162,6 +164,7 @@ def test_a_slow_machine_hears_every_second(page, monkeypatch):
     assert seconds_heard(page, 5.1) > 5.0
 
 
+@pytest.mark.serial
 def test_a_slow_connection_hears_every_second(page, monkeypatch):
     """Also what is still being sent when the recording is stopped."""
     receive = receiving.receive_file
