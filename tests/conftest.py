@@ -43,9 +43,8 @@ def pytest_addoption(parser):
 
 def pytest_ignore_collect(collection_path, config):
     """`-m "serial and ..."` does not import the many files that have no such test."""
-    if config.option.markexpr.startswith("serial") and collection_path.name.startswith(
-        "test_"
-    ):
+    wants_serial = config.option.markexpr.startswith("serial")
+    if wants_serial and collection_path.name.startswith("test_"):
         return "mark.serial" not in collection_path.read_text("utf-8") or None
     return None
 

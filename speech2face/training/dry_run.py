@@ -254,9 +254,9 @@ def _network_text(job: Job) -> str:
 
 def _precision_text(precision: str) -> str:
     if has_fast_bfloat16():
-        advice = "mixed_bfloat16 is faster here: the hardware multiplies it"
+        advice = "mixed_bfloat16 is faster than float32 here"
     else:
-        advice = "float32 is faster here: bfloat16 would be emulated"
+        advice = "bfloat16 would be emulated here, slower than float32"
     return f"{dtype_policy(precision)}; {advice}"
 
 
