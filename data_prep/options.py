@@ -5,7 +5,7 @@ An option of one command stands beside the job that reads it.
 
 import dataclasses
 import os
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from speech2face.options import Options, option, required
 
@@ -13,6 +13,20 @@ from speech2face.options import Options, option, required
 # bits of a network's sums depend on the number of threads: records would depend on the
 # number of workers and of cores (docs/decisions/resumable-data-jobs.md).
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+class RecognizerChoice(NamedTuple):
+    """A face recognizer, before its weights are loaded.
+
+    Attributes:
+      name: see `speech2face.recognizers.loading`.
+      weights: its weights file; '' for dlib's.
+      precision: arithmetic of its convolutions.
+    """
+
+    name: str
+    weights: str
+    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +61,12 @@ class JobOptions(Options):
         "",
         "Weights file of VGG-Face, as speech2face.import_vgg_face writes it.",
         exists="file",
+    )
+    recognizer_precision: Literal["float32", "bfloat16"] = option(
+        "float32",
+        "Arithmetic of VGG-Face's convolutions. 'bfloat16' takes half the time on a "
+        "processor with AVX512_BF16 or AMX, and longer on others "
+        "(docs/decisions/recognizer-precision.md).",
     )
     n_val: int = option(
         5000,
@@ -93,6 +113,13 @@ class JobOptions(Options):
         "Pipeline options of Apache Beam in one string, such as "
         "'--runner=FlinkRunner --flink_master=host:8081'; '' runs on this machine.",
     )
+
+    @property
+    def recognizer_choice(self) -> RecognizerChoice:
+        """The recognizer that makes the features."""
+        return RecognizerChoice(
+            self.recognizer, self.vgg_face_weights, self.recognizer_precision
+        )
 
 
 def use_one_thread() -> None:

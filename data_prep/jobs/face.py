@@ -141,8 +141,7 @@ class _FaceJob:
         from data_prep.stages import face as face_stages
 
         stages = face_stages.first_pass(
-            self.options.recognizer,
-            self.options.vgg_face_weights,
+            self.options.recognizer_choice,
             self.limits if self.face.filter_faces else None,
             self.face.outline_points,
             self.face.outline_margin_px,
@@ -192,8 +191,7 @@ class _FaceJob:
         stages = morphs.stages(
             textures.path,
             mean_landmarks,
-            self.options.recognizer,
-            self.options.vgg_face_weights,
+            self.options.recognizer_choice,
         )
         record_job.run_pass(
             self.options, work, stages, "morphs", self.options.n_workers

@@ -62,6 +62,11 @@ def check_options(options: JobOptions) -> None:
     """
     if files.as_path(options.output_dir).is_file():
         raise UserError(f"--output_dir={options.output_dir} is a file")
+    if options.recognizer == "dlib" and options.recognizer_precision != "float32":
+        raise UserError(
+            f"--recognizer_precision={options.recognizer_precision} is for VGG-Face: "
+            "dlib's recognizer computes in float32"
+        )
 
 
 def describe(
@@ -84,6 +89,7 @@ def describe(
         **same_job.identity_of(clips),
         "recognizer": options.recognizer,
         "recognizer_weights_sha256": files.sha256(weights) if weights else "",
+        "recognizer_precision": options.recognizer_precision,
         "n_shards": options.n_shards,
         "clips_per_chunk": options.clips_per_chunk,
         **extra,
@@ -207,10 +213,14 @@ def _recognizer_info(options: JobOptions) -> dict[str, Any]:
     Loading it here, before the workers do, ends a job with wrong weights at once.
     """
     from data_prep.stages import voice as voice_stages
+    from speech2face.training.precision import has_fast_bfloat16
 
-    recognizer = voice_stages.load_recognizer(
-        options.recognizer, options.vgg_face_weights
-    )
+    if options.recognizer_precision == "bfloat16" and not has_fast_bfloat16():
+        print(
+            "--recognizer_precision=bfloat16: this processor emulates it, which takes "
+            "longer than float32"
+        )
+    recognizer = voice_stages.load_recognizer(options.recognizer_choice)
     return {
         "name": recognizer.name,
         "feature_dim": recognizer.feature_dim,

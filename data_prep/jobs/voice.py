@@ -78,8 +78,7 @@ def _build(
     from data_prep.stages import voice as voice_stages
 
     stages = voice_stages.voice_stages(
-        options.recognizer,
-        options.vgg_face_weights,
+        options.recognizer_choice,
         voice.audio_encoding,
         voice.max_audio_secs,
         voice.channel,

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.clips.manifest import Clip
+from data_prep.options import RecognizerChoice
 from data_prep.stages import face_filter, outlines
 from data_prep.stages import face_normalization as normalization
 from data_prep.stages.face_filter import FilterOptions
@@ -233,8 +234,7 @@ class WarpTextures(Stage):
 
 
 def first_pass(
-    recognizer: str,
-    weights: str,
+    recognizer: RecognizerChoice,
     limits: FilterOptions | None,
     n_outline_points: int,
     outline_margin_px: float = 0.0,
@@ -242,8 +242,7 @@ def first_pass(
     """Returns the stages from a photograph to a normalized face, in order.
 
     Args:
-      recognizer: name of the face recognizer.
-      weights: its weights file; '' for dlib's.
+      recognizer: makes the face features.
       limits: which photographs are good enough; None accepts all.
       n_outline_points: landmarks on the outline of the head, beyond dlib's 68.
       outline_margin_px: their least distance from the jaw.
@@ -253,7 +252,7 @@ def first_pass(
         FindFaces(),
         FilterFaces(limits),
         Normalize(n_outline_points, outline_margin_px),
-        Recognize(recognizer, weights),
+        Recognize(recognizer),
         EncodeFace(),
     ]
 

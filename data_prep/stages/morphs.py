@@ -13,6 +13,7 @@ import scipy.sparse.linalg
 from scipy import ndimage, spatial
 
 from data_prep.clips.manifest import Clip
+from data_prep.options import RecognizerChoice
 from data_prep.stages.face import EncodeFace, warp_to
 from data_prep.stages.stage import Item, Stage
 from data_prep.stages.voice import Recognize
@@ -108,20 +109,19 @@ def nearest(
 
 
 def stages(
-    faces_path: PathLike, mean_landmarks: np.ndarray, recognizer: str, weights: str
+    faces_path: PathLike, mean_landmarks: np.ndarray, recognizer: RecognizerChoice
 ) -> list[Stage]:
     """Returns the stages from a planned morph to its record, in order.
 
     Args:
       faces_path: work folder of the faces to morph.
       mean_landmarks: [n, 2] in px, to which their textures are warped.
-      recognizer: name of the face recognizer.
-      weights: its weights file; '' for dlib's.
+      recognizer: makes the face features.
     """
     return [
         MakeMorph(faces_path, mean_landmarks),
         FindMorphedFace(),
-        Recognize(recognizer, weights),
+        Recognize(recognizer),
         EncodeFace(),
     ]
 

@@ -3,12 +3,13 @@
 import dataclasses
 import functools
 import math
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from data_prep.clips import media
 from data_prep.clips.manifest import Clip
+from data_prep.options import RecognizerChoice
 from data_prep.stages import beam_worker
 from data_prep.stages.stage import DATA_ERRORS, Item, Stage, reject
 from speech2face.errors import UserError
@@ -16,6 +17,9 @@ from speech2face.faces import detection
 from speech2face.images import encode_jpeg, read_image
 from speech2face.media_files import VIDEO_SUFFIXES, has_suffix
 from speech2face.paper import SAMPLE_RATE_HZ
+
+if TYPE_CHECKING:
+    from speech2face.recognizers.base import Recognizer
 
 # The sound may end this much before the manifest says: containers round durations.
 END_TOLERANCE_SECS = 0.5
@@ -129,9 +133,8 @@ class Recognize(Stage):
 
     name = "recognise"  # as reports spell it
 
-    def __init__(self, recognizer: str, weights: str):
-        self._name = recognizer
-        self._weights = weights
+    def __init__(self, chosen: RecognizerChoice):
+        self._chosen = chosen
         self._recognizer: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -140,7 +143,7 @@ class Recognize(Stage):
 
     def setup(self) -> None:
         """Loads the recognizer."""
-        self._recognizer = load_recognizer(self._name, self._weights)
+        self._recognizer = load_recognizer(self._chosen)
 
     def process_all(self, items: list[Item]) -> None:
         """Adds `feature` [d] float32."""
@@ -182,8 +185,7 @@ class EncodeVoice(Stage):
 
 
 def voice_stages(
-    recognizer: str,
-    weights: str,
+    recognizer: RecognizerChoice,
     audio_encoding: Literal["pcm", "flac"],
     max_audio_secs: float,
     channel: int = -1,
@@ -191,8 +193,7 @@ def voice_stages(
     """Returns the stages from a clip to a voice record, in order.
 
     Args:
-      recognizer: name of the face recognizer.
-      weights: its weights file; '' for dlib's.
+      recognizer: makes the face features.
       audio_encoding: encoding of the waveform in the record.
       max_audio_secs: sound to keep of each clip; 0 keeps all.
       channel: which channel of sound that has several, from 0; -1 is the mean of all,
@@ -202,7 +203,7 @@ def voice_stages(
         ReadSound(max_audio_secs, channel),
         ReadPicture(),
         FindFace(),
-        Recognize(recognizer, weights),
+        Recognize(recognizer),
         EncodeVoice(audio_encoding),
     ]
 
@@ -228,8 +229,8 @@ def check_numbers(clip: Clip) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def load_recognizer(name: str, weights: str) -> Any:
+def load_recognizer(chosen: RecognizerChoice) -> "Recognizer":
     """Loads the recognizer, once in each process."""
     from speech2face.recognizers import loading
 
-    return loading.load_recognizer(name, weights)
+    return loading.load_recognizer(chosen.name, chosen.weights, chosen.precision)

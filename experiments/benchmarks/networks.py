@@ -207,18 +207,23 @@ def _recognizer(n_repeats: int) -> Timing:
     table = table1_architecture.build_tables()[1]
     n_operations = _OPERATIONS_PER_GIGA_MULTIPLY_ADDS * table.giga_multiply_adds
     network = vgg_face.build_vgg_face()
+    half = vgg_face.build_vgg_face(precision="bfloat16")
     crop = np.zeros((1, paper.FACE_PX, paper.FACE_PX, 3), np.float32)
     crops = np.repeat(crop, _TOGETHER, 0)
     product, product_operations = timing.matrix_product()
     calls = {
         "ours": lambda: network.predict_on_batch(crop),
         "together": lambda: network.predict_on_batch(crops),
+        "half": lambda: half.predict_on_batch(crops),
         "twin": lambda: np.asarray(network(crop, training=False)["fc7"]),
         "product": product,
     }
     secs = timing.fastest(calls, n_repeats)
     floor = secs["product"] * n_operations / product_operations
-    note = f"{_TOGETHER} together {1e3 * secs['together'] / _TOGETHER:.0f} ms each"
+    note = (
+        f"{_TOGETHER} together {1e3 * secs['together'] / _TOGETHER:.0f} ms each, in "
+        f"bfloat16 {1e3 * secs['half'] / _TOGETHER:.0f}"
+    )
     return _beside_floor("recognize a face: VGG-Face, one crop", secs, floor, note)
 
 

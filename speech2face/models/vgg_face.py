@@ -14,10 +14,14 @@ order wrong. Weights come from the authors' files or their conversions through
 (`speech2face.weights.vgg_face_file`).
 """
 
+from typing import Literal
+
 import keras
 
 from speech2face.files import PathLike
 from speech2face.weights import vgg_face_file, vgg_face_size
+
+Precision = Literal["float32", "bfloat16"]
 
 # Mean color of the training faces, from the authors' files (averageImage).
 MEAN_RGB = (129.1863, 104.7624, 93.5940)
@@ -26,12 +30,15 @@ MEAN_RGB = (129.1863, 104.7624, 93.5940)
 def build_vgg_face(
     fc7_relu: bool = False,
     size: vgg_face_size.VggFaceSize = vgg_face_size.PAPER_SIZE,
+    precision: Precision = "float32",
 ) -> keras.Model:
     """Builds VGG-Face with zero weights; `load_vgg_face` fills them.
 
     Args:
       fc7_relu: whether output `fc7` is taken after its ReLU.
       size: channel counts; the defaults are the paper's network.
+      precision: arithmetic of the convolutions
+        (docs/decisions/recognizer-precision.md).
 
     Returns:
       A frozen model from images [batch, input_px, input_px, 3], RGB, 0 to 255, to a
@@ -47,9 +54,10 @@ def build_vgg_face(
     )(image)
     for block, channels in enumerate(size.blocks, start=1):
         for index, n_out in enumerate(channels, start=1):
-            x = _convolution(n_out, f"conv{block}_{index}")(x)
-        x = keras.layers.MaxPooling2D(2, dtype="float32", name=f"pool{block}")(x)
-    # [b, h, w, c] -> [b, h * w * c]
+            x = _convolution(n_out, f"conv{block}_{index}", precision)(x)
+        x = keras.layers.MaxPooling2D(2, dtype=precision, name=f"pool{block}")(x)
+    # [b, h, w, c] -> [b, h * w * c]. From here on float32: reading the weights takes
+    # most of the time, and casting them at each call would take more.
     x = keras.layers.Flatten(dtype="float32", name="flatten")(x)
     fc6 = _dense(size.fc_units, "fc6")(x)
     rectified = keras.layers.ReLU(dtype="float32", name="relu6")(fc6)
@@ -62,19 +70,22 @@ def build_vgg_face(
     return model
 
 
-def load_vgg_face(path: PathLike, fc7_relu: bool = False) -> keras.Model:
+def load_vgg_face(
+    path: PathLike, fc7_relu: bool = False, precision: Precision = "float32"
+) -> keras.Model:
     """Returns VGG-Face with the weights of an imported file.
 
     Args:
       path: output of `python -m speech2face.import_vgg_face`.
       fc7_relu: as for `build_vgg_face`.
+      precision: as for `build_vgg_face`.
 
     Raises:
       FileNotFoundError: there is no such file.
       UserError: the file is not an imported one, is incomplete, or was changed.
     """
     weights, info = vgg_face_file.read_weights(path)
-    model = build_vgg_face(fc7_relu, info.size)
+    model = build_vgg_face(fc7_relu, info.size, precision)
     set_weights(model, weights)
     return model
 
@@ -85,14 +96,14 @@ def set_weights(model: keras.Model, weights: vgg_face_file.Weights) -> None:
         model.get_layer(name).set_weights(layer_weights)
 
 
-def _convolution(n_out: int, name: str) -> keras.layers.Layer:
+def _convolution(n_out: int, name: str, precision: Precision) -> keras.layers.Layer:
     return keras.layers.Conv2D(
         n_out,
         3,
         padding="same",
         activation="relu",
         kernel_initializer="zeros",
-        dtype="float32",
+        dtype="float32" if precision == "float32" else "mixed_bfloat16",
         name=name,
     )
 

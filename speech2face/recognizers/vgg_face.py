@@ -17,13 +17,19 @@ VGG_FACE_NAMES = ("vgg_face", "vgg_face_relu")
 class VggFace:
     """VGG-Face (Parkhi et al. 2015): fc7 of the whole crop, as the paper uses it."""
 
-    def __init__(self, weights: PathLike, fc7_relu: bool = False):
+    def __init__(
+        self,
+        weights: PathLike,
+        fc7_relu: bool = False,
+        precision: vgg_face.Precision = "float32",
+    ):
         """Loads the weights that `speech2face.import_vgg_face` wrote.
 
         Args:
           weights: its output file.
           fc7_relu: take fc7 after its ReLU. Not in the paper:
             docs/decisions/face-feature.md.
+          precision: arithmetic of its convolutions.
 
         Raises:
           FileNotFoundError: there is no such file.
@@ -40,7 +46,7 @@ class VggFace:
         # Features after the ReLU differ, so data sets made of them have another name.
         self.name = "vgg_face_relu" if fc7_relu else "vgg_face"
         self.checksum = info.checksum
-        self._net = vgg_face.load_vgg_face(weights, fc7_relu=fc7_relu)
+        self._net = vgg_face.load_vgg_face(weights, fc7_relu, precision)
 
     def features(self, face_crops: np.ndarray) -> np.ndarray:
         """Returns raw face features.

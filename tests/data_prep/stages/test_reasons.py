@@ -9,6 +9,7 @@ from PIL import Image
 from data_prep.clips import media
 from data_prep.clips.manifest import Clip
 from data_prep.jobs.voice import VoiceOptions
+from data_prep.options import RecognizerChoice
 from data_prep.stages.stage import Item, reason_of
 from data_prep.stages.voice import ReadPicture, ReadSound, voice_stages
 from speech2face.errors import UserError
@@ -133,9 +134,8 @@ def test_the_papers_single_channel_by_flag(tmp_path, channel, amplitude):
     path = tmp_path / "stereo.wav"
     soundfile.write(path, np.stack([0.1 * wave, 0.3 * wave], -1), RATE_HZ, "FLOAT")
     item = Item(Clip("clip", "anna", media=str(path)))
-    stage, *_ = voice_stages(
-        "dlib", "", "pcm", 6.0, VoiceOptions(channel=channel).channel
-    )
+    dlib = RecognizerChoice("dlib", "")
+    stage, *_ = voice_stages(dlib, "pcm", 6.0, VoiceOptions(channel=channel).channel)
     stage.process(item)
     np.testing.assert_allclose(item.values["waveform"], amplitude * wave, atol=1e-4)
 

@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from speech2face.errors import UserError
 from speech2face.faces import dlib_models
 from speech2face.recognizers import dlib as dlib_recognizer
 from speech2face.recognizers.base import BATCH
@@ -265,6 +266,23 @@ def test_vgg_face_is_float32_under_any_precision_policy(vgg_file, crops):
     finally:
         keras.config.set_dtype_policy(before)
     np.testing.assert_array_equal(actual, expected)
+
+
+def test_vgg_face_in_bfloat16(vgg_file, crops):
+    """The features differ, but by less than 1e-3 in cosine, after centering too."""
+    expected = load_recognizer("vgg_face", vgg_file).features(crops)
+    features = load_recognizer("vgg_face", vgg_file, "bfloat16").features(crops)
+    assert features.dtype == np.float32
+    assert (features != expected).any()
+    for offset in (0, expected.mean(0)):
+        a, b = features - offset, expected - offset
+        lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+        assert (np.sum(a * b, 1) / lengths).min() > 0.999
+
+
+def test_dlib_in_bfloat16_is_refused():
+    with pytest.raises(UserError, match="computes in float32"):
+        load_recognizer("dlib", precision="bfloat16")
 
 
 def test_vgg_face_head_by_hand(vgg_file, crops):
