@@ -19,14 +19,10 @@ from data_prep.stages import work_folder
 from speech2face import images
 from speech2face.audio import decoding
 from speech2face.data import dataset_info, records
-from speech2face.errors import UserError
 from speech2face.faces import detection
-from speech2face.models import vgg_face
 from speech2face.recognizers.loading import load_recognizer
-from speech2face.weights import vgg_face_file, vgg_face_size
 from tests.helpers.damaged_media import mute_video
 from tests.helpers.record_jobs import N_PEOPLE, examples_of, names_in, options_for
-from tests.helpers.vgg_face_writers import random_weights
 
 VOICE = VoiceOptions()
 
@@ -237,56 +233,6 @@ def test_flac_records_hold_the_same_sound(built, sample, tmp_path):
         # The sample rate is converted: the cut is heard in the last few samples.
         whole = expected[name].waveform[:31900]
         np.testing.assert_array_equal(example.waveform[:31900], whole)
-
-
-@pytest.mark.parametrize(
-    ("name", "precision"),
-    [("vgg_face", "float32"), ("vgg_face", "bfloat16"), ("vgg_face_relu", "float32")],
-)
-def test_features_of_vgg_face(name, precision, sample, tmp_path):
-    """The paper's recognizer, with few channels and generated weights."""
-    size = vgg_face_size.VggFaceSize(
-        blocks=((4,), (4,), (6,), (8,), (8,)), fc_units=24, n_classes=7
-    )
-    weights = str(tmp_path / "vgg.h5")
-    values = random_weights(size)
-    vgg_face_file.write(weights, values, size=size, source_format="random")
-    manifest = (sample / "manifest.csv").read_text().splitlines()
-    (tmp_path / "two.csv").write_text("\n".join(manifest[:3]) + "\n")
-    options = options_for(
-        tmp_path / "two.csv",
-        sample,
-        tmp_path / "data",
-        recognizer=name,
-        recognizer_precision=precision,
-        vgg_face_weights=weights,
-    )
-    voice_jobs.build_voice_records(options, VOICE)
-    info = dataset_info.read(options.output_dir)
-    checksum = vgg_face_file.read_info(weights).checksum
-    assert info.recognizer == dataset_info.RecognizerInfo(name, 24, checksum)
-    assert info.config["recognizer_precision"] == precision
-    model = vgg_face.load_vgg_face(weights)
-    for example in examples_of(options.output_dir).values():
-        crop = images.decode_image(example.face_jpeg).astype(np.float32)
-        fc7 = np.asarray(model(crop[None])["fc7"])[0]
-        expected = np.maximum(fc7, 0) if name == "vgg_face_relu" else fc7
-        # The record's feature is of the crop before it became a JPEG.
-        cosine = np.corrcoef(example.face_feature, expected)[0, 1]
-        assert cosine > 0.95
-        assert (example.face_feature.min() < 0) == (name == "vgg_face")
-
-
-def test_dlib_in_bfloat16_is_refused(sample, tmp_path):
-    options = options_for(
-        sample / "manifest.csv",
-        sample,
-        tmp_path / "data",
-        recognizer_precision="bfloat16",
-    )
-    with pytest.raises(UserError, match="--recognizer_precision=bfloat16 is for VGG"):
-        voice_jobs.build_voice_records(options, VOICE)
-    assert not (tmp_path / "data").exists()
 
 
 def test_nothing_survives(sample, bad_clips, tmp_path):
