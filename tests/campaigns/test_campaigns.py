@@ -20,9 +20,13 @@ from tests.campaigns import (
     visitors,
 )
 
-pytestmark = pytest.mark.skipif(
-    not pathlib.Path("/proc/self/clear_refs").exists(), reason="campaigns need Linux"
-)
+pytestmark = [
+    pytest.mark.rehearsal,
+    pytest.mark.skipif(
+        not pathlib.Path("/proc/self/clear_refs").exists(),
+        reason="campaigns need Linux",
+    ),
+]
 
 
 def survived(report, n_tried):

@@ -186,7 +186,7 @@ def test_the_readme_from_top_to_bottom(reader, installed):
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_the_python_examples(monkeypatch, reader):
     """Of README and of the first tutorial; test_exports runs those of exporting."""
     monkeypatch.chdir(reader)

@@ -145,7 +145,7 @@ def arrivals(visitor):
     return times
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_nginx_as_printed(page_port, tmp_path):
     nginx, port = require("nginx"), free_port()
     subprocess.run(

@@ -150,7 +150,7 @@ def test_the_gallery_is_searched_for_its_own_faces(tmp_path):
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_a_file_is_timed_beside_keras():
     files = (("savedmodel", "float16"),)
     timings = list(runtimes.measure(make_model(), "tiny", files, 1))
@@ -165,7 +165,7 @@ def test_a_file_is_timed_beside_keras():
     assert timings[0].row.floor.value > 0
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_clips_together_are_timed_beside_requests_and_a_recording_beside_itself():
     together, long = recordings.measure(n_repeats=1, minutes=0.2)
     assert together.what == "32 clips of 6 s together"
@@ -205,7 +205,7 @@ def test_a_data_sets_own_figures(tmp_path):
     assert np.mean(sizes) < cost.record_bytes < np.mean(sizes) + 500
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 @pytest.mark.parametrize(
     ("layers", "n_steps", "tolerance"),
     # Our layers round elsewhere than Keras' own, and ADAM's first steps enlarge that:

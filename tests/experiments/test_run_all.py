@@ -42,6 +42,7 @@ def outcomes(tmp_path_factory):
     return inputs, run_all.run(inputs, Runs(), Provider())
 
 
+@pytest.mark.rehearsal
 def test_every_experiment_has_a_result_or_a_reason(outcomes):
     _, found = outcomes
     reasons = {outcome.name: outcome.reason for outcome in found if outcome.reason}
@@ -79,6 +80,7 @@ def test_an_experiment_that_needs_too_much_memory_does_not_stop_the_others(tmp_p
     assert outcome.reason.startswith("out of memory (Unable to allocate")
 
 
+@pytest.mark.rehearsal
 def test_the_page_shows_them_all_and_refers_to_files_that_exist(outcomes):
     inputs, found = outcomes
     page = run_all.write_page(found, inputs)
@@ -95,6 +97,7 @@ def test_the_page_shows_them_all_and_refers_to_files_that_exist(outcomes):
     assert "Not run: no run folders; give --run_dirs" in text
 
 
+@pytest.mark.rehearsal
 def test_every_experiment_is_on_the_page_and_a_command_of_its_own(outcomes):
     names = [experiment.name for experiment in run_all.EXPERIMENTS]
     assert names == [outcome.name for outcome in outcomes[1]]

@@ -94,7 +94,7 @@ def test_evaluation_and_export(s3, voices, tmp_path):
         np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_a_data_set_is_built(s3, tmp_path):
     from data_prep.jobs import voice
     from data_prep.options import JobOptions

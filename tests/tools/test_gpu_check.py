@@ -21,7 +21,7 @@ def test_outputs_are_equal_to_a_thousandth_of_the_largest_value(capsys):
     assert not gpu_check.compare(expected, {**near, "b": np.array([np.nan])})
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_the_reference_is_the_same_every_time_and_of_living_networks(tmp_path):
     command = [sys.executable, "tools/gpu_check.py", "--width=0.0625", "--frames=298"]
     for name in ("one.npz", "two.npz"):

@@ -46,7 +46,7 @@ def digests(folder):
     }
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_another_process_with_another_hash_seed_writes_the_same_bytes(tmp_path):
     few = dataclasses.replace(SIX_PEOPLE, n_people=3, clips_per_person=1)
     assert dataset.generate(few, str(tmp_path / "first"), n_workers=2)

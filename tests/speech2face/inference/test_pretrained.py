@@ -43,7 +43,7 @@ np.savez(
 """
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_same_voice_same_face_in_another_process(model, tmp_path):
     result = model(buzz())
     path = tmp_path / "result.npz"

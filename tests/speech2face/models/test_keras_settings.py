@@ -16,7 +16,7 @@ from tests.helpers.paths import REPOSITORY
 VOICE = REPOSITORY / "speech2face" / "examples" / "woman_27.ogg"
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_a_command_has_its_own_settings(tmp_path):
     settings = {
         "backend": "torch",

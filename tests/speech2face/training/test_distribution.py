@@ -45,6 +45,7 @@ def assert_same(one, two, atol):
 
 
 # Float32 sums in another order differ by some 1e-7; the weights moved by 1e-2 a step.
+@pytest.mark.rehearsal
 @pytest.mark.parametrize(
     "one, two, atol",
     [
@@ -62,6 +63,7 @@ def test_they_come_to_the_same(runs, one, two, atol):
     assert_same(runs[one], runs[two], atol)
 
 
+@pytest.mark.rehearsal
 def test_replicas_hold_the_same_values(runs):
     assert all(run["are_equal"] for run in runs.values())
 
@@ -97,6 +99,7 @@ def test_each_part_has_its_own_statistics_and_their_mean_is_kept():
     assert np.abs(totals_of(whole) - totals).max() > 0.1
 
 
+@pytest.mark.rehearsal
 def test_an_overflow_on_one_device_leaves_the_step_out_on_all(runs):
     one, two = runs["half"], runs["half_on_2"]
     assert one["iterations"] == two["iterations"] == N_STEPS - 1
@@ -136,6 +139,7 @@ def test_parts_of_a_batch_take_their_turns():
     assert events == ["forward", "backward"] * 4
 
 
+@pytest.mark.rehearsal
 def test_devices_drop_different_units(runs):
     dropped = runs["dropout_on_2"]
     seed = next(value for name, value in dropped.items() if "seed" in name)

@@ -23,7 +23,7 @@ def plan(folders, run_dir, config=None, data="voices"):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_the_plan_is_what_the_training_does(folders, tmp_path):
     run_dir = tmp_path / "run"
     before = plan(folders, run_dir)

@@ -104,7 +104,7 @@ def test_a_new_network_of_the_papers_size_answers_at_the_length_of_v_f(
     assert 0.5 < voice_norm / face_norm < 2
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_the_length_outlasts_the_first_steps(decoder, raw_features, monkeypatch):
     """Without a unit for fc2, v_s is ten times as long after a step of ADAM."""
     config = flags_of("paper.flags", VoiceTrainingConfig)

@@ -89,7 +89,7 @@ def wait_for_iteration(workers, run_dir, step):
         time.sleep(0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_two_processes_are_one_training_whatever_happens_to_one(
     voices, tmp_path, fork_server
 ):

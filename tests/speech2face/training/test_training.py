@@ -72,7 +72,7 @@ def test_a_resumed_run_is_bit_identical(folders, whole_run, monkeypatch):
     assert len(log_of(run_dir, "validation")) == 3
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_sigterm_saves_and_the_next_start_finishes(
     folders, whole_run, capsys, fork_server
 ):

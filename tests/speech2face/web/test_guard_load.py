@@ -10,7 +10,7 @@ from tests.helpers.guarded_page import LIMITS, VOICE, B
 from tests.helpers.web_client import Client, recording
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_thirty_visitors_with_the_same_file_are_answered(url, events):
     def visit(_):
         client = Client(url)
