@@ -219,7 +219,8 @@ def _convolve(
     around = [(size // 2, size // 2) for size in kernel.shape[:-2]]
     x = ops.pad(x, [(0, 0), *around, (0, 0)])
     x = ops.conv(x, kernel, strides=stride, padding="valid")
-    return x + weights[f"{name}_bias"]
+    # Unlike "+", it becomes one operation with the convolution before it.
+    return ops.add(x, weights[f"{name}_bias"])
 
 
 def _normalize(x: Any, weights: Weights, name: str) -> Any:
@@ -257,7 +258,7 @@ def _mask(x: Any, weights: Weights, name: str, time: _Time) -> Any:
 
 
 def _dense(x: Any, weights: Weights, name: str) -> Any:
-    return ops.matmul(x, weights[f"{name}_kernel"]) + weights[f"{name}_bias"]
+    return ops.add(ops.matmul(x, weights[f"{name}_kernel"]), weights[f"{name}_bias"])
 
 
 def _pool(x: Any, time: _Time) -> Any:

@@ -26,6 +26,7 @@ def test_a_run_is_described_by_what_departs_from_the_paper():
     assert ablations.describe(longer) == "padding 'valid' -> 'same'"
 
 
+@pytest.mark.slow
 def test_every_run_is_measured_on_one_data_set(run_dir, tmp_path):
     inputs = dataclasses.replace(shared_material().inputs, output_dir=str(tmp_path))
     bundle = shared_material().inputs.run_dir

@@ -128,6 +128,7 @@ def write_faces(folder):
     dataset_info.write(folder, info)
 
 
+@pytest.mark.slow
 def test_the_page_shows_voices_faces_and_metrics(tmp_path):
     data_dir, run_dir = tmp_path / "voices", tmp_path / "run"
     tiny_material.write_dataset(data_dir, splits=("test",))

@@ -10,6 +10,7 @@ from tests.helpers.face_sheets import STEP, TITLE_PX, cell, photograph_color
 from tests.helpers.tiny_material import shared_material
 
 
+@pytest.mark.slow
 def test_shows_the_clips_asked_for():
     result = fig03_qualitative.run(
         shared_material(), clip_ids=["clip5", "clip2", "clip7"]

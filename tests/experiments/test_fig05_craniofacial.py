@@ -72,6 +72,7 @@ def test_every_row_has_the_authors_pictures_beside_it(result):
     assert "770,001" in results.to_markdown(result)
 
 
+@pytest.mark.slow
 def test_exaggeration_moves_s2f_and_not_f2f():
     material = shared_material()
     mean = material.model.decoder.mean_feature

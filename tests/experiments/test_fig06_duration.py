@@ -20,6 +20,7 @@ def test_angles_by_hand():
     np.testing.assert_allclose(measured[6], [45.0, 0.0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_gain_is_of_the_same_clips():
     rows = fig06_duration.run(shared_material()).rows
     assert rows[2].ours == pytest.approx(rows[0].ours - rows[1].ours)

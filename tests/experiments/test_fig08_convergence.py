@@ -22,6 +22,7 @@ def test_losses_of_a_log_by_hand(run_dir):
     }
 
 
+@pytest.mark.slow
 def test_the_figure_has_curves_and_thumbnails(run_dir, tmp_path):
     inputs = dataclasses.replace(
         shared_material().inputs, output_dir=str(tmp_path), run_dir=""

@@ -34,6 +34,7 @@ def test_a_figure_is_small(tmp_path):
     assert path.stat().st_size < 60_000
 
 
+@pytest.mark.slow
 def test_lists_are_planned_and_resumed_in_processes_of_their_own(tmp_path):
     command = [sys.executable, "-m", "experiments.benchmarks.growth"]
     flags = ["--curves=planning,resuming,hosts", "--largest=1000"]

@@ -19,6 +19,7 @@ def trained_on(secs):
     )
 
 
+@pytest.mark.slow
 def test_every_run_is_tested_on_both(tmp_path):
     inputs = dataclasses.replace(shared_material().inputs, output_dir=str(tmp_path))
     long, short = (

@@ -20,6 +20,7 @@ from tests.helpers.tiny_models import make_decoder, tiny_config
 from tests.helpers.tiny_runs import write_run
 
 
+@pytest.mark.slow
 def test_a_run_is_compared_with_and_one_without(run_dir, tmp_path):
     inputs = dataclasses.replace(shared_material().inputs, output_dir=str(tmp_path))
     with pytest.raises(results.NotApplicable, match="ablation_pixel_loss"):

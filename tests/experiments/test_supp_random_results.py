@@ -36,6 +36,7 @@ def written(tmp_path_factory):
     return folder, result, (folder / result.page).read_text()
 
 
+@pytest.mark.slow
 def test_everything_on_the_page_exists(written):
     folder, _, text = written
     sources = Sources()

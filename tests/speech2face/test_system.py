@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from speech2face import system
 from speech2face.artifacts import environment
 from tests.helpers.decisions import PACKAGES
@@ -75,6 +77,7 @@ def test_they_are_named_in_one_place():
             assert name in ALLOWED or not used & {*LINUX_ONLY}, name
 
 
+@pytest.mark.slow
 def test_a_build_without_them(tmp_path):
     run = subprocess.run(
         [sys.executable, "-c", BUILD.format(names=LINUX_ONLY)],

@@ -119,6 +119,7 @@ def test_images(tmp_path, n_cases):
     assert 0 < n_read < n_cases
 
 
+@pytest.mark.slow
 def test_no_good_clip_is_lost_among_bad_ones(good_clips, tmp_path, n_cases):
     """The whole job: records of all good clips, and every bad one accounted for."""
     media_of = {f"good{index}": path for index, path in enumerate(good_clips)}

@@ -134,6 +134,7 @@ def built(face, clip, tmp_path_factory):
     return build(job)
 
 
+@pytest.mark.slow
 def test_good_ones_give_records_and_bad_ones_their_reason(built):
     examples, reasons = built
     assert reasons == {name: reason for name, (_, reason) in CASES.items() if reason}

@@ -55,6 +55,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("clocks")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("container", "video", "audio"), VIDEOS)
 def test_pictures_and_sound_of_a_moment(folder, container, video, audio):
     path = folder / f"{container}_{video}_{audio}"

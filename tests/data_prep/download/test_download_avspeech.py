@@ -76,6 +76,7 @@ def files_of(options):
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 def test_a_segment_is_exact_to_the_sample_and_the_frame(site, clock, tmp_path):
     """From the middle of one group of pictures to the middle of another."""
     start, end = 9.7713, 14.2031
@@ -118,6 +119,7 @@ def test_a_server_without_ranges(site, tmp_path):
     assert download_job.download(options)["counts"] == {"done": 1}
 
 
+@pytest.mark.slow
 def test_every_state_with_its_reason(site, tmp_path):
     site.behavior.update(
         removed=video_server.refuse(410),
@@ -173,6 +175,7 @@ def test_passing_errors_are_tried_again(site, tmp_path, bad):
     assert download_job.download(options)["counts"] == {"done": 1}
 
 
+@pytest.mark.slow
 def test_cut_off_for_good(site, tmp_path):
     site.behavior["good"] = video_server.cut_off
     rows = ["good,1,3,0.5,0.5", "other,1,3,0.5,0.5"]
@@ -237,6 +240,7 @@ def test_the_wait_before_a_retry_doubles(site, tmp_path, monkeypatch):
     assert waits == [12, 24, 48, 96]
 
 
+@pytest.mark.slow
 def test_the_rate_limits_hold(site, tmp_path, clock):
     rows = [f"{name},1,2,0.5,0.5" for name in ("good", "other", "third")]
     options = options_for(site, tmp_path, rows, secs_between_videos=0.5)
@@ -276,6 +280,7 @@ def test_a_full_disk_is_one_line(site, tmp_path, monkeypatch):
     assert table(options)["good@1"]["state"] == "waiting"
 
 
+@pytest.mark.slow
 def test_the_list_of_what_is_there_gives_the_same_set(site, tmp_path):
     rows = ["good,1,3,0.25,0.5", "missing,0,3,0.5,0.5", "other,2.5,4,0.5,0.75"]
     options = options_for(site, tmp_path, rows)

@@ -32,6 +32,7 @@ def playlist(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("start", "end"), [(0.0, 2.0), (5.3, 8.7), (9.77, 13.0)])
 def test_the_picture_begins_with_the_segment(playlist, tmp_path, start, end):
     """A part begins at its key frame, and its clock not at zero."""

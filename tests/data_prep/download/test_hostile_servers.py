@@ -34,6 +34,7 @@ def endless(status, headers=()):
     return behave
 
 
+@pytest.mark.slow
 def test_a_live_playlist_is_refused(site, tmp_path, monkeypatch):
     """At once, and without ffmpeg even where there is one."""
     ffmpeg = tmp_path / "bin" / "ffmpeg"

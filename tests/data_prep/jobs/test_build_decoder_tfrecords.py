@@ -121,6 +121,7 @@ NO_LIMITS = FilterOptions(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_photographs_alone(sample, tmp_path):
     """Without normalized_face, faces are made from photographs and averaged."""
     rows = (sample / "faces.csv").read_text().splitlines()

@@ -91,6 +91,7 @@ def built(sample, bad_clips, tmp_path_factory):
     return options, voice_jobs.build_voice_records(options, VOICE)
 
 
+@pytest.mark.slow
 def test_records_hold_the_sound_the_face_and_its_feature(sample, built):
     options, _ = built
     found = examples_of(options.output_dir)

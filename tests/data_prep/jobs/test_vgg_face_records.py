@@ -16,6 +16,7 @@ from tests.helpers.vgg_face_writers import random_weights
 VOICE = VoiceOptions()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "precision"),
     [("vgg_face", "float32"), ("vgg_face", "bfloat16"), ("vgg_face_relu", "float32")],

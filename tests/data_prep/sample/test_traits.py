@@ -62,6 +62,7 @@ def long_term_centroid(voice):
     return np.sum(spectrum * frequency) / np.sum(spectrum)
 
 
+@pytest.mark.slow
 def test_a_longer_tract_alone_lowers_the_formants_but_not_the_pitch():
     person = traits.draw_people(3, seed=4)[1]
     waveforms = {}

@@ -15,6 +15,7 @@ def folder(tmp_path):
     return tmp_path / "decoder"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("written, version", [(None, 1), (1, 1), (3, 3)])
 def test_a_decoder_of_another_version_is_refused(folder, written, version):
     with np.load(folder / "assets.npz") as file:

@@ -16,6 +16,7 @@ from tests.helpers.paths import REPOSITORY
 EXAMPLE = REPOSITORY / "speech2face" / "examples" / "man_24.ogg"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"]
 )

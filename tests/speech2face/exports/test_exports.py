@@ -296,6 +296,7 @@ def test_comparison_allows_a_small_shift_at_an_edge_and_nowhere_else():
         comparison.check_equal("x", [outputs_with(off)], [outputs_with(there)])
 
 
+@pytest.mark.slow
 def test_formats_that_are_equal_stay(tmp_path, monkeypatch):
     model = make_model()
 

@@ -87,6 +87,7 @@ def test_small_weights_in_a_runtime(product, kind, n_bytes, error):
     np.testing.assert_allclose(call(inputs), inputs @ rounded, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_eight_bits_of_the_model_that_ships():
     shipped = Speech2Face.load()
     waveforms = comparison.example_voices(shipped)[1]

@@ -58,6 +58,7 @@ def test_nothing_where_dlib_finds_nothing(dlibs):
     assert [len(f) for f in mmod_search.search_at([noise], [(80, 60)])] == [0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("face_px", [45, 70, 130])
 def test_at_a_place_finds_what_the_whole_search_finds(face_px):
     picture = scenes.draw(360, 480, face_px, 1).picture

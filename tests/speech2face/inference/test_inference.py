@@ -118,6 +118,7 @@ def test_a_file_is_the_sound_in_it(model, tmp_path):
             call("")
 
 
+@pytest.mark.slow
 def test_load_is_the_three_lines_of_the_readme(tmp_path):
     model = speech2face.load()
     result = model(REPOSITORY / "speech2face" / "examples" / "woman_27.ogg")

@@ -71,6 +71,7 @@ def test_weights_are_the_ones_that_were_measured(model):
     assert files.sha256(PRETRAINED / "compact" / "voice_encoder.npz")[:16] in card
 
 
+@pytest.mark.slow
 def test_faces_stay_as_far_from_the_average_as_training_faces_do(model):
     """Training faces are .23 from it on average, and so are new voices by the gain.
 

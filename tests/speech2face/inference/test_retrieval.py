@@ -103,6 +103,7 @@ def test_files_without_a_face_are_named_with_their_reasons(by_voice):
     assert "not readable as an image" in reasons["notes.txt"]
 
 
+@pytest.mark.slow
 def test_a_large_photograph_is_cropped_at_full_size(people):
     small = images.read_image(str(people / "faces/p0002_1.png"))
     large = np.asarray(Image.fromarray(small).resize((1536, 1536), Image.BICUBIC))
@@ -150,6 +151,7 @@ def test_a_changed_or_damaged_entry_is_measured_again(sources, people, tmp_path)
     assert np.abs(photos.feature(path) - first).max() > 0.01
 
 
+@pytest.mark.slow
 def test_another_model_does_not_share_voices(model, cache_dir, people):
     weights = model.encoder.get_weights()
     path = people / "media/p0001_0.mp4"

@@ -195,6 +195,7 @@ def test_every_encoder_streams(model):
     assert_same(live.finish().feature, model(waveform).feature)
 
 
+@pytest.mark.slow
 def test_the_face_so_far_is_that_of_the_recording_so_far(live_model):
     waveform = harmonic_voice(3, 8.0)
     waveform *= 0.5 / np.abs(waveform).max()

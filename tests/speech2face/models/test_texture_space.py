@@ -25,6 +25,7 @@ def outlined():
     return np.concatenate([MEAN_LANDMARKS, outline]).astype("float32")
 
 
+@pytest.mark.slow
 def test_points_of_an_outline_move_the_texture_as_landmarks_do(features):
     """A texture that says its place: the outline's points show where they came from."""
     mean = outlined()

@@ -154,6 +154,7 @@ def test_equal_points_give_the_image_back(order):
     np.testing.assert_allclose(unmoved, images, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("portable", [False, True])
 def test_gradients_equal_finite_differences(order, portable):

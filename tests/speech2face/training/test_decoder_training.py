@@ -99,6 +99,7 @@ def test_vgg_faces_cosine_reaches_both_branches_through_the_warp(vgg_file):
         assert np.abs(gradient).max() > 0, variable.path
 
 
+@pytest.mark.slow
 def test_the_command_takes_the_texture_space_from_the_training_faces(
     data_dir, vgg_file, tmp_path
 ):

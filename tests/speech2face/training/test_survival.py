@@ -123,6 +123,7 @@ def test_two_processes_are_one_training_whatever_happens_to_one(
     assert_same_values(run_dir, tmp_path / "single", atol=5e-4)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_names_its_clips_and_keeps_their_batch(tmp_path):
     voices = tmp_path / "voices"
     examples, info = write_voice_dataset(voices, n=14, n_shards=1)
@@ -184,6 +185,7 @@ def test_skipping_damage_moves_no_other_example(tmp_path):
     assert "skipped" in damage.summary() and next(iter(paths)) in damage.summary()
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_over_a_damaged_shard_if_told_so(tmp_path, caplog):
     voices = tmp_path / "voices"
     write_voice_dataset(voices, n=14, n_shards=3)
@@ -196,6 +198,7 @@ def test_a_training_goes_on_over_a_damaged_shard_if_told_so(tmp_path, caplog):
     assert "damaged records and took others" in caplog.text and path.name in caplog.text
 
 
+@pytest.mark.slow
 def test_a_whole_record_with_half_a_sample_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(records, "_encode_audio", lambda *_: b"123")
     write_voice_dataset(tmp_path / "voices", n=14, n_shards=1)

@@ -45,6 +45,7 @@ def voice(model):
     return recorder.finish()
 
 
+@pytest.mark.slow
 def test_a_voice_in_blocks_equals_the_voice_of_the_file(model, voice):
     waveform = decoding.load_waveform(str(EXAMPLES / "man_24.ogg"))
     whole = model(waveform)
@@ -113,6 +114,7 @@ def test_one_voice_shows_the_faces_of_the_model(model, voice):
     assert "Exaggerated" not in views.one_voice(model, voice, 0.0)
 
 
+@pytest.mark.slow
 def test_two_voices_show_the_way_between_them(model, voice):
     page = views.two_voices(model, voice, voice, 0.0)
     still = pictures_in(page)[2]
@@ -121,6 +123,7 @@ def test_two_voices_show_the_way_between_them(model, voice):
     assert "data:image/gif;base64," in page
 
 
+@pytest.mark.slow
 def test_warming_up_shows_a_whole_voice(model, monkeypatch):
     pytest.importorskip("gradio")
     from speech2face.web.handlers import Handlers
@@ -132,6 +135,7 @@ def test_warming_up_shows_a_whole_voice(model, monkeypatch):
     assert len(pictures_in(shown[0])) > 1
 
 
+@pytest.mark.slow
 def test_equal_voices_are_0_degrees_apart(model, voice):
     shown = views.two_voices(model, voice, voice, 0.0)
     assert "are 0° apart" in shown and len(pictures_in(shown)) == 7

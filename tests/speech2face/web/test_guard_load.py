@@ -23,6 +23,7 @@ def test_thirty_visitors_with_the_same_file_are_answered(url, events):
     assert len(answers) == 30 and all("Heard: voice.wav, 4.0 s" in a for a in answers)
 
 
+@pytest.mark.slow
 def test_large_requests_are_refused(url):
     client = Client(url)
     for path in ("queue/join", "cancel", "reset"):

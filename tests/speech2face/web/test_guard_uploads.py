@@ -46,6 +46,7 @@ def foreign_paths(folder, listening):
     ]
 
 
+@pytest.mark.slow
 def test_a_path_or_address_that_a_client_names_is_never_opened(url, events, precious):
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
