@@ -14,6 +14,8 @@ from tests.helpers.landmarks import face, random_faces
 from tests.helpers.slow import takes_seconds
 from tests.helpers.tiny_material import shared_material
 
+pytestmark = pytest.mark.slow
+
 
 def test_correlations_equal_scipys_and_random_pairs_have_none():
     f2f = random_faces(300)
@@ -52,14 +54,12 @@ def result():
     return fig05_craniofacial.run(shared_material(), "decoder")
 
 
-@pytest.mark.slow
 def test_a_model_by_the_decoders_own_landmarks(result):
     assert len(result.rows) == 13 and result.rows[0].n == 8
     assert images.decode_image(result.picture).shape[2] == 3
     assert [row.paper for row in result.rows] == [*published.FIG_5.values(), 0.02]
 
 
-@pytest.mark.slow
 def test_every_row_has_the_authors_pictures_beside_it(result):
     rows = {row.keys["face measurement"]: row for row in result.rows}
     others = rows["mouth face width idx"].others
@@ -72,7 +72,6 @@ def test_every_row_has_the_authors_pictures_beside_it(result):
     assert "770,001" in results.to_markdown(result)
 
 
-@pytest.mark.slow
 def test_exaggeration_moves_s2f_and_not_f2f():
     material = shared_material()
     mean = material.model.decoder.mean_feature
@@ -108,7 +107,6 @@ def test_folders_are_paired_by_name(tmp_path):
         fig05_craniofacial.main(fig05_craniofacial.CraniofacialOptions(f2f_dir="x"))
 
 
-@pytest.mark.slow
 @pytest.mark.real_data
 def test_the_authors_own_faces_correlate_as_published(real_data_dir, tmp_path):
     data = real_data_dir / "avspeech"

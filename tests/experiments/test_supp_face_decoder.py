@@ -12,6 +12,8 @@ from speech2face.images import MARGIN_PX, decode_image
 from tests.helpers.face_sheets import STEP, TITLE_PX
 from tests.helpers.tiny_material import shared_material
 
+pytestmark = pytest.mark.slow
+
 
 class MeanColors:
     """A recognizer that sees mean colors in different places."""

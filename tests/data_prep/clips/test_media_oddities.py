@@ -17,6 +17,7 @@ from experiments.benchmarks import scenes
 from speech2face import images
 from speech2face.data import dataset_info, records
 from tests.helpers.damaged_media import PITCH_HZ, pitch_of, turn_track, write_clip
+from tests.helpers.slow import takes_seconds
 
 SIZE = (240, 320)
 SECS = 1.6
@@ -114,6 +115,7 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
+@takes_seconds
 def built(face, clip, tmp_path_factory):
     folder = tmp_path_factory.mktemp("odd")
     write_sounds(folder)

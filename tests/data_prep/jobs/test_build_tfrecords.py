@@ -23,6 +23,7 @@ from speech2face.faces import detection
 from speech2face.recognizers.loading import load_recognizer
 from tests.helpers.damaged_media import mute_video
 from tests.helpers.record_jobs import N_PEOPLE, examples_of, names_in, options_for
+from tests.helpers.slow import takes_seconds
 
 VOICE = VoiceOptions()
 
@@ -83,6 +84,7 @@ def write_manifest(path, sample, bad_clips=()):
 
 
 @pytest.fixture(scope="module")
+@takes_seconds
 def built(sample, bad_clips, tmp_path_factory):
     """(options, report) of a data set of good and bad clips."""
     folder = tmp_path_factory.mktemp("built")

@@ -14,6 +14,8 @@ from speech2face.data.record_stream import BatchShare
 from tests.helpers.batches import batches, clip_ids
 from tests.helpers.records import write_voice_dataset
 
+pytestmark = pytest.mark.slow
+
 N, N_SHARDS, BATCH = 61, 11, 12
 AUGMENT = AugmentConfig(random_window=True, gain_db=6.0, noise_snr_db=10.0)
 
@@ -45,7 +47,6 @@ def test_every_epoch_has_each_record_once(dataset, n_readers):
     assert first != sorted(first)
 
 
-@pytest.mark.slow
 def test_the_order_depends_on_the_number_of_readers_and_on_the_seed(dataset):
     streams = [clip_ids(of_one_process(dataset, n)) for n in (1, 2, 4, 4)]
     assert streams[0] != streams[1] != streams[2] == streams[3]
@@ -53,7 +54,6 @@ def test_the_order_depends_on_the_number_of_readers_and_on_the_seed(dataset):
 
 
 # As many processes as readers, fewer, more, and numbers that do not divide each other.
-@pytest.mark.slow
 @pytest.mark.parametrize(("n_readers", "n_processes"), [(4, 4), (4, 2), (2, 4), (3, 4)])
 def test_processes_together_take_the_batches_of_one(dataset, n_readers, n_processes):
     whole = of_one_process(dataset, n_readers, augment=AUGMENT)
@@ -72,7 +72,6 @@ def test_processes_together_take_the_batches_of_one(dataset, n_readers, n_proces
             np.testing.assert_array_equal(np.concatenate(parts), batch[name].numpy())
 
 
-@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(
     first_step=st.integers(0, 9),

@@ -33,6 +33,8 @@ import sys
 import numpy as np
 import speech2face
 from tests.helpers.voices import buzz
+
+pytestmark = pytest.mark.slow
 result = speech2face.Speech2Face.load()(buzz())
 np.savez(
     sys.argv[1],
@@ -71,7 +73,6 @@ def test_weights_are_the_ones_that_were_measured(model):
     assert files.sha256(PRETRAINED / "compact" / "voice_encoder.npz")[:16] in card
 
 
-@pytest.mark.slow
 def test_faces_stay_as_far_from_the_average_as_training_faces_do(model):
     """Training faces are .23 from it on average, and so are new voices by the gain.
 

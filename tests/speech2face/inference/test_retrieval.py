@@ -28,6 +28,7 @@ def model():
 
 
 @pytest.fixture(scope="module")
+@takes_seconds
 def people(tmp_path_factory):
     folder = tmp_path_factory.mktemp("retrieval") / "people"
     config = sample_dataset.SampleConfig(3, 1, 0, photographs_per_person=2)

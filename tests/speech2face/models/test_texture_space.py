@@ -12,6 +12,8 @@ from sklearn import decomposition
 from speech2face.models import face_decoder, texture_space
 from tests.helpers.tiny_decoder import MEAN_LANDMARKS, TINY
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def features():
@@ -25,7 +27,6 @@ def outlined():
     return np.concatenate([MEAN_LANDMARKS, outline]).astype("float32")
 
 
-@pytest.mark.slow
 def test_points_of_an_outline_move_the_texture_as_landmarks_do(features):
     """A texture that says its place: the outline's points show where they came from."""
     mean = outlined()

@@ -19,6 +19,8 @@ from tests.helpers.face_datasets import VGG_DIM, write_small_vgg_face
 from tests.helpers.records import face_example
 from tests.helpers.tiny_decoder import TINY_TRAINED
 
+pytestmark = pytest.mark.slow
+
 FEATURE_NORM = 0.5
 
 

@@ -9,6 +9,8 @@ import pytest
 from tests.helpers.guarded_page import LIMITS, VOICE, B
 from tests.helpers.web_client import Client, recording
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.rehearsal
 def test_thirty_visitors_with_the_same_file_are_answered(url, events):
@@ -23,7 +25,6 @@ def test_thirty_visitors_with_the_same_file_are_answered(url, events):
     assert len(answers) == 30 and all("Heard: voice.wav, 4.0 s" in a for a in answers)
 
 
-@pytest.mark.slow
 def test_large_requests_are_refused(url):
     client = Client(url)
     for path in ("queue/join", "cancel", "reset"):
@@ -42,7 +43,6 @@ def test_a_file_of_exactly_the_limit_is_taken(url):
 HEADERS = b"POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\n"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "sent",
     [
@@ -81,7 +81,6 @@ def test_an_upload_that_drips_times_out(url):
         assert time.monotonic() - start < 15
 
 
-@pytest.mark.slow
 def test_one_visitor_cannot_fill_the_queue(url, events):
     greedy = Client(url, "g" * 22)
     answers = []
