@@ -6,7 +6,7 @@
 Each run is trained with one of configs/ablation_*.flags: padding, batch normalization,
 duration, each loss term, the L1 between features alone, the reduction of the losses,
 the learning rate's decay; or on records of configs/records_post_relu.flags, features
-behind fc7's ReLU. Each line names the options in which a run departs from the paper's
+after fc7's ReLU. Each line names the options in which a run departs from the paper's
 config.
 """
 
@@ -60,7 +60,7 @@ def run(runs: Runs, inputs: Inputs, clip_secs: float = paper.CLIP_SECS) -> Resul
         rows=rows,
         picture=_draw(rows),
         notes=[
-            "each run: configs/ablation_*.flags; features behind the ReLU of fc7: "
+            "each run: configs/ablation_*.flags; features after the ReLU of fc7: "
             "records, decoder and run with configs/records_post_relu.flags",
             "angles compare only between runs of the same features",
         ],

@@ -37,7 +37,7 @@ STEPS = (
 
 
 class Folders:
-    """Where the commands read and write, under one root."""
+    """Folders of the demo's commands, under one root."""
 
     def __init__(self, root: pathlib.Path):
         self.root = root
@@ -52,7 +52,7 @@ class Folders:
 
 @dataclasses.dataclass(frozen=True)
 class DemoOptions(Options):
-    """How large a demo, and where."""
+    """Size of the demo, and its folder."""
 
     output_dir: str = option("demo", "Folder for everything the demo makes.")
     short: bool = option(False, "A few people and iterations: a check, not a model.")

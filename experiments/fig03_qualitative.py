@@ -25,7 +25,7 @@ _TITLES = ["true face", "F2F: from the face", "S2F: from the voice"]
 
 @dataclasses.dataclass(frozen=True)
 class QualitativeOptions(Options):
-    """Which clips to show."""
+    """Clips to show."""
 
     n_shown: int = n_shown_option(12)
     clip_ids: tuple[str, ...] = option((), "Show these clips instead.")

@@ -43,7 +43,7 @@ PAPERS_F2F = "paper's F2F"
 
 
 class Agreement(NamedTuple):
-    """How well one side agrees with the original faces in one attribute.
+    """Agreement of one side with the original faces in one attribute.
 
     Attributes:
       attribute: 'gender', 'age' or 'ethnicity'.

@@ -37,7 +37,7 @@ RANDOM_MEASURE = "nasal index"  # the paper's random baseline is of this measure
 
 @dataclasses.dataclass(frozen=True)
 class CraniofacialOptions(Inputs):
-    """Which faces: of a model on a data set, or of two folders."""
+    """Source of the faces: a model on a data set, or two folders."""
 
     data_dir: str = option("", "Voice data set.", exists="folder")
     n_examples: int = option(

@@ -31,7 +31,7 @@ SHORT_SECS, LONG_SECS = 3, 6  # the paper's
 
 @dataclasses.dataclass(frozen=True)
 class DurationOptions(Options):
-    """How many clips to show."""
+    """Number of clips to show."""
 
     n_shown: int = n_shown_option(8)
 

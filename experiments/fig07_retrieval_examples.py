@@ -26,7 +26,7 @@ _FRAMES = {"the true face": (0, 150, 60), "same person": (30, 100, 220)}
 
 @dataclasses.dataclass(frozen=True)
 class RetrievalOptions(Options):
-    """How many clips to show."""
+    """Number of clips to show."""
 
     n_shown: int = n_shown_option(6)
 
@@ -74,7 +74,7 @@ def run(material: Material, n_shown: int = 6) -> Result:
 
 
 def _mark(is_true_face: bool, is_same_person: bool) -> str:
-    """What is written below a retrieved face; a key of `_FRAMES`, or ''."""
+    """Returns the caption of a retrieved face: a key of `_FRAMES`, or ''."""
     if is_true_face:
         return "the true face"
     return "same person" if is_same_person else ""

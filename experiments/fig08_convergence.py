@@ -31,7 +31,7 @@ _CURVES_INCHES, _THUMBNAILS_INCHES = 4.0, 1.2  # heights in the picture
 
 @dataclasses.dataclass(frozen=True)
 class ConvergenceOptions(Options):
-    """Where the thumbnails come from, and where the figure goes."""
+    """Data of the thumbnails, and the folder of the figure."""
 
     data_dir: str = option(
         "", "Voice data set of the thumbnails; '' for none.", exists="folder"

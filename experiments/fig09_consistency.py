@@ -37,7 +37,7 @@ _CLIPS_AT_ONCE = 64  # recordings in memory
 
 @dataclasses.dataclass(frozen=True)
 class ConsistencyOptions(Options):
-    """How many speakers to show."""
+    """Number of speakers to show."""
 
     n_shown: int = n_shown_option(6, "speakers")
 

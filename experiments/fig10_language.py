@@ -31,7 +31,7 @@ Labels = Sequence[dict[str, str]]  # of each clip
 
 @dataclasses.dataclass(frozen=True)
 class LanguageOptions(Options):
-    """What differs between the clips of a speaker."""
+    """Label that differs between the clips of a speaker."""
 
     compared_label: str = option("language", "Label whose values are compared.")
     n_shown: int = n_shown_option(6, "speakers")

@@ -94,7 +94,7 @@ def first_of_each_speaker(
 
 
 def _captions(readings: Readings, clips: Sequence[int], attribute: str) -> list[str]:
-    """What the true face and S2F are, clip by clip."""
+    """Attributes of the true face and of S2F, per clip."""
     return [
         f"{side}: {_describe(face, attribute)}"
         for i in clips

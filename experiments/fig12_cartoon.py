@@ -25,7 +25,7 @@ _TITLES = ["true face", "cartoon", "F2F cartoon", "S2F", "S2F cartoon"]
 
 @dataclasses.dataclass(frozen=True)
 class CartoonOptions(Options):
-    """How many clips to show."""
+    """Number of clips to show."""
 
     n_shown: int = n_shown_option(6)
 

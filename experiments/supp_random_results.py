@@ -32,7 +32,7 @@ _N_PREVIEWED = 12  # two lines of six on the page of all experiments
 
 @dataclasses.dataclass(frozen=True)
 class RandomResultsOptions(Options):
-    """How much the page shows."""
+    """Number of results on the page."""
 
     n_results: int = option(
         500, "Random results (the authors' page: 500).", minimum=1, maximum=100_000

@@ -50,7 +50,7 @@ _VOXCELEB_ID = re.compile(r"id\d{5}")
 
 @dataclasses.dataclass(frozen=True)
 class ProtocolOptions(Options):
-    """What is compared, and who reads the pictures."""
+    """Pictures to compare, and the network that reads them."""
 
     compared_dirs: tuple[str, ...] = option(
         (), "Folders of other methods' pictures of the same clips, label=folder each."
@@ -168,7 +168,7 @@ def render_rows(
 
 
 def render_published() -> list[Row]:
-    """What others report, with the rows that each may be compared with."""
+    """Rows of published scores, each with our rows that it may be compared with."""
     rows = []
     for (method, px), score in published.SF2F_README.items():
         rows += _published_rows(f"{method}, {px} px", score, _SF2F_ROWS)
@@ -268,7 +268,7 @@ def _notes(
     options: ProtocolOptions,
     weights: str,
 ) -> list[str]:
-    """What a reader must know to read the numbers."""
+    """Returns the notes that explain the numbers."""
     m = len(names)
     notes = [
         f"{n_photographs:,} photographs of {m:,} people, read by {reader}; chance of "

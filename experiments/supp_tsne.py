@@ -42,7 +42,7 @@ Values = Sequence[str | None]  # of the label, for each clip
 
 @dataclasses.dataclass(frozen=True)
 class MapOptions(Options):
-    """How the map is colored."""
+    """Labels that color the map."""
 
     color_by: tuple[str, ...] = option(
         (), "Labels; by default those of gender, age and ethnicity that there are."
@@ -79,7 +79,7 @@ def compute_purity(
     speaker_ids: np.ndarray,
     k: int = N_NEIGHBORS,
 ) -> tuple[float, float]:
-    """How often neighbors that are other speakers have a clip's label.
+    """Share of neighbors, all of them other speakers, that have a clip's label.
 
     Args:
       features: [n, d].
@@ -183,7 +183,7 @@ def values_of(label: str, labels: Sequence[dict[str, str]]) -> list[str | None]:
 
 
 def _spaces(material: Material) -> dict[str, np.ndarray]:
-    """What is mapped, [n, d] each."""
+    """Returns the features to map, [n, d] each."""
     from speech2face.models.face_decoder import decoder_activation_layer
 
     predictions = material.predictions()

@@ -49,7 +49,7 @@ _CSV_COLUMNS = [
 
 @dataclasses.dataclass(frozen=True)
 class Table1Options(Options):
-    """Where to write."""
+    """Output folder."""
 
     output_dir: str = option("results", "Folder for the table.")
 
@@ -78,7 +78,7 @@ class Table:
 
     @property
     def n_different(self) -> int:
-        """How many layers are not as published."""
+        """Number of layers that differ from the published ones."""
         pairs = zip(self.layers, self.published)
         return sum(bool(layer.differences(source)) for layer, source in pairs)
 

@@ -39,7 +39,7 @@ _METRIC_TITLES = {"l2": "L2", "l1": "L1", "cos": "cos"}
 
 @dataclasses.dataclass(frozen=True)
 class Hubness:
-    """How evenly faces are retrieved; a hub is a face that is near to every voice.
+    """Evenness of retrieval; a hub is a face that is near to every voice.
 
     Attributes:
       skewness: skewness of how often each face is among the first 10; 0 is even, above

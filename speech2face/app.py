@@ -27,7 +27,7 @@ MAX_PORT = 65_535  # ports are 16-bit numbers
 
 @dataclasses.dataclass(frozen=True)
 class AppOptions(Options):
-    """What to serve, to whom."""
+    """Model to serve, address, and limits."""
 
     model_dir: str = option(
         "",

@@ -21,7 +21,7 @@ from speech2face.options import Options, option, required, run_command
 
 @dataclasses.dataclass(frozen=True)
 class CalibrationOptions(Options):
-    """Where to measure, and on how much."""
+    """Run to measure, and amount of data."""
 
     run_dir: str = required(
         "Run folder of speech2face.train or speech2face.train_face_decoder; its newest "

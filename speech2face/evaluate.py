@@ -18,7 +18,7 @@ from speech2face.paper import CLIP_SECS, N_TEST_CLIPS
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateOptions(Options):
-    """What to measure."""
+    """Model and data to measure."""
 
     data_dir: str = required(
         "Voice data set.",

@@ -22,7 +22,7 @@ from speech2face.options import Options, option, required, run_command
 
 @dataclasses.dataclass(frozen=True)
 class ExportOptions(Options):
-    """What to export."""
+    """Model and formats to export."""
 
     output_dir: str = required(
         "Folder of the result; an earlier export is replaced.", bucket=True

@@ -236,7 +236,7 @@ def _wrap(text: str, width_px: int) -> list[str]:
 
 
 def _n_fitting(text: str, width_px: int) -> int:
-    """How many of the first characters fit, at least one."""
+    """Returns the number of first characters that fit, at least one."""
     few, many = 1, len(text) + 1  # `few` fit, `many` do not: bisection
     while many - few > 1:
         middle = (few + many) // 2

@@ -157,7 +157,7 @@ def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class _Place:
-    """Where a value stands: the source, and the names of the fields around it."""
+    """Place of a value: the source, and the names of the fields around it."""
 
     source: str
     field: str = ""

@@ -61,7 +61,7 @@ class MediaFile:
 
 @dataclasses.dataclass
 class Found:
-    """What a folder holds.
+    """Contents of a folder.
 
     Attributes:
       root: the folder.

@@ -1,4 +1,4 @@
-"""What commands print: plain lines, in any terminal, and through pipes that close."""
+"""Output of commands: plain lines, in any terminal, and through pipes that close."""
 
 import io
 import logging as python_logging

@@ -18,7 +18,7 @@ from speech2face.options import Options, option, required, run_command
 
 @dataclasses.dataclass(frozen=True)
 class ReconstructOptions(Options):
-    """What to show."""
+    """Recordings to reconstruct, model, and output."""
 
     output_dir: str = required("Folder for the pictures.")
     audio: tuple[str, ...] = option(

@@ -22,7 +22,7 @@ from speech2face.options import Options, option, required, run_command
 
 @dataclasses.dataclass(frozen=True)
 class RetrieveOptions(Options):
-    """What to rank by which query."""
+    """Gallery and query."""
 
     gallery: str = required(
         "Folder of photographs (--audio) or recordings (--face).", exists="folder"

@@ -1,4 +1,4 @@
-"""What differs between operating systems: the one place that asks."""
+"""Differences between operating systems: no other module asks for the system."""
 
 import functools
 import os

@@ -1,4 +1,4 @@
-"""What `mkdocs.yml` needs beside the pages in docs/: hooks of MkDocs.
+"""Hooks of MkDocs: what `mkdocs.yml` needs beside the pages in docs/.
 
 - The pages in the root of the repository (README, model card, changelog, ...) are pages
   of the book, too: README.md is its first page.

@@ -15,7 +15,7 @@ from speech2face.options import Options, required, run_command
 
 @dataclasses.dataclass(frozen=True)
 class ExampleVoicesOptions(Options):
-    """Where to write."""
+    """Output folder."""
 
     output_dir: str = required("Folder for one Ogg file a voice.")
 

@@ -1,4 +1,4 @@
-"""How much dlib's landmarks can be trusted, by skin tone: a table for the model card.
+"""Estimates the error of dlib's landmarks by skin tone: a table for the model card.
 
     python tools/landmark_error.py photographs more_photographs
 

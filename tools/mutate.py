@@ -33,7 +33,7 @@ from tools.mutation_targets import TARGETS
 
 
 class Verdict(NamedTuple):
-    """How the tests of a mutant ended.
+    """Verdict of the tests on a mutant.
 
     Attributes:
       outcome: 'caught', 'timeout' or 'survived'.
@@ -51,7 +51,7 @@ _LOG = "log"  # of pytest, in a mutant's folder
 
 @dataclasses.dataclass(frozen=True)
 class MutationOptions(Options):
-    """How many mutants, and of what."""
+    """Number of mutants, and the modules to mutate."""
 
     n_mutants: int = option(
         300, "Mutants, drawn evenly over the modules.", minimum=1, maximum=1_000_000

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Target(NamedTuple):
-    """What judges the mutants of a module.
+    """A module's tests, which judge its mutants.
 
     Attributes:
       tests: files of tests, those that fail soonest first. Of them, neither tests that

@@ -28,7 +28,7 @@ _PATIENCE_MS = 120_000
 
 @dataclasses.dataclass(frozen=True)
 class PagePictureOptions(Options):
-    """Where to write."""
+    """Output folder."""
 
     output_dir: str = required("Folder for the pictures.")
 

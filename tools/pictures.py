@@ -29,7 +29,7 @@ _GAP_PX = 8  # between a spectrogram and its face
 
 @dataclasses.dataclass(frozen=True)
 class PictureOptions(Options):
-    """Where to write."""
+    """Output folder."""
 
     output_dir: str = required("Folder for the pictures.")
 

@@ -1,4 +1,4 @@
-"""Which file holds a row of AVSpeech's list, in the folders that people have.
+"""Finds the file of a row of AVSpeech's list, in the folders that people have.
 
 The names of this project's downloader, and those of others:
 

@@ -34,7 +34,7 @@ from speech2face.options import Options, option
 
 @dataclasses.dataclass(frozen=True)
 class LayoutOptions(Options):
-    """How the media are stored on disk."""
+    """Layout of the media on disk."""
 
     layout: Literal[
         "manifest", "avspeech", "voxceleb", "hqvoxceleb", "folder", "webdataset"
@@ -58,7 +58,7 @@ class LayoutOptions(Options):
 
 @dataclasses.dataclass(frozen=True)
 class FaceLayoutOptions(Options):
-    """How the photographs are stored on disk."""
+    """Layout of the photographs on disk."""
 
     layout: Literal["manifest", "hqvoxceleb"] = option(
         "manifest",

@@ -71,7 +71,7 @@ class DiskBudget:
             self._largest_bytes = max(self._largest_bytes, n_bytes)
 
     def is_spent(self) -> bool:
-        """Whether another file as large as the largest one would exceed the budget."""
+        """Returns whether another file of the largest size would exceed the budget."""
         with self._lock:
             # The size of a segment is not known before it is cut.
             next_bytes = self._n_bytes + self._largest_bytes

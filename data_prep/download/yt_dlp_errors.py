@@ -1,4 +1,4 @@
-"""What yt-dlp's errors mean: whether a video is gone, private, blocked or just failed.
+"""Meanings of yt-dlp's errors: a video is gone, private, blocked or just failed.
 
 yt-dlp has no machine-readable reasons: its extractors pass on what the site says, in
 English. `MESSAGES` is the one place where such sentences are read, and a test checks

@@ -1,4 +1,4 @@
-"""How videos are requested: the options of yt-dlp."""
+"""Options of yt-dlp with which videos are requested."""
 
 import dataclasses
 import os
@@ -9,7 +9,7 @@ _SOCKET_TIMEOUT_SECS = 20.0  # yt-dlp's own default
 
 @dataclasses.dataclass(frozen=True)
 class SourceConfig:
-    """How to request videos: see the flags of data_prep.download_avspeech."""
+    """Settings of a request: see the flags of data_prep.download_avspeech."""
 
     url_template: str
     max_height_px: int

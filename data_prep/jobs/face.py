@@ -29,7 +29,7 @@ SMALL_JOB = 1000
 
 @dataclasses.dataclass(frozen=True)
 class FaceOptions(Options):
-    """What only face records need."""
+    """Options of face records alone."""
 
     filter_faces: bool = option(
         True, "Reject photographs that are not frontal, neutral, sharp and in color."

@@ -1,4 +1,4 @@
-"""What the voice and the face job share: checks, resumption, passes, the summary."""
+"""Common parts of the voice and the face job: checks, resumption, passes, summary."""
 
 import contextlib
 import logging

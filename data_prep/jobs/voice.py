@@ -20,7 +20,7 @@ from speech2face.options import Options, option
 
 @dataclasses.dataclass(frozen=True)
 class VoiceOptions(Options):
-    """What only voice records need."""
+    """Options of voice records alone."""
 
     audio_encoding: Literal["pcm", "flac"] = option(
         "pcm", "16-bit samples, or FLAC (about 60 % of the bytes)."

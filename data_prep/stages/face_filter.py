@@ -1,4 +1,4 @@
-"""Which photographs are good enough: measures of a face, and their limits.
+"""Filters photographs: measures of a face, and their limits.
 
 Cole et al. 2017 train the face decoder on frontal, neutral faces, so photographs in
 another pose, with an open mouth, blurred or without color are rejected:
@@ -22,7 +22,7 @@ _FACE_EDGE_PX = 60  # of a crop: leaves skin, eyes and mouth
 
 @dataclasses.dataclass(frozen=True)
 class FilterOptions(Options):
-    """Which photographs are good enough.
+    """Limits that a photograph must keep.
 
     The limits are not in the papers: they follow from the spread of these measures in
     frontal studio portraits and in face crops from videos. See

@@ -186,7 +186,7 @@ def _smooth(t: np.ndarray) -> np.ndarray:
 
 
 def _depth(covered: np.ndarray) -> np.ndarray:
-    """How far each pixel of [h, w] is from the nearest one that is not 255, in px."""
+    """Returns the distance of pixels [h, w] to the nearest that is not 255, in px."""
     if (covered == 255).all():
         return np.full(covered.shape, np.inf)
     return ndimage.distance_transform_edt(covered == 255)

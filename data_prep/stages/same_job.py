@@ -1,4 +1,4 @@
-"""Whether two jobs are the same: fingerprints of their clips; differences in words.
+"""Compares two jobs: fingerprints of their clips; differences in words.
 
 A folder is refused to another job than the one that began it. See
 docs/decisions/resumable-data-jobs.md.

@@ -1,4 +1,4 @@
-"""What the paper's 1.7 million clips cost: their records, and a training of many hosts.
+"""Cost of the paper's 1.7 million clips: their records, a training on many hosts.
 
     python -m experiments.benchmarks.at_scale --data_dirs=data/pcm,data/flac
     python -m experiments.benchmarks.at_scale --examples_per_sec=100,1000
@@ -34,7 +34,7 @@ BYTES_A_PARAMETER = 12  # the weight and ADAM's two moments, float32
 
 @dataclasses.dataclass(frozen=True)
 class AtScaleOptions(Options):
-    """Which data sets, and how many clips to extrapolate to."""
+    """Data sets to measure, and the number of clips to extrapolate to."""
 
     data_dirs: tuple[str, ...] = option(
         (), "Data sets of data_prep.build_tfrecords.", exists="folder"

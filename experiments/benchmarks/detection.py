@@ -49,7 +49,7 @@ class Frame(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class DetectionBenchmarkOptions(Options):
-    """How many frames are searched."""
+    """Number of frames to search."""
 
     n_small: int = option(6, "Frames of 640 x 360.", minimum=0, maximum=10_000)
     n_large: int = option(1, "Frames of 1920 x 1080.", minimum=0, maximum=10_000)

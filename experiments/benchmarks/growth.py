@@ -1,4 +1,4 @@
-"""How cost grows: recordings, batches, galleries, lists of clips, records, hosts.
+"""Growth of cost: recordings, batches, galleries, lists of clips, records, hosts.
 
     python -m experiments.benchmarks.growth --output_dir=docs
     python -m experiments.benchmarks.growth --curves=gallery
@@ -42,7 +42,7 @@ _FITTED_RANGE = 100  # smaller sizes measure what does not grow, such as imports
 
 
 class Point(NamedTuple):
-    """What a size costs."""
+    """Cost at one size."""
 
     size: float
     secs: float
@@ -50,7 +50,7 @@ class Point(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """What grows, at which sizes, and how one of them is measured."""
+    """A quantity that grows, its sizes, and the function that measures one of them."""
 
     title: str
     size_title: str
@@ -60,7 +60,7 @@ class Curve(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class GrowthOptions(Options):
-    """Which curves, and where they are drawn."""
+    """Curves to measure, and the folder of their figures."""
 
     curves: tuple[str, ...] = option((), "Which are measured; all by default.")
     largest: float = option(

@@ -47,7 +47,7 @@ _FEWER_AUGMENTED = 16  # times fewer records are read: each takes so much longer
 
 @dataclasses.dataclass(frozen=True)
 class InputPipelineOptions(Options):
-    """How much is read, and on how many cores."""
+    """Amount of data to read, and the numbers of cores."""
 
     cores: tuple[int, ...] = option(
         (1, 2), "Numbers of cores, one row each.", minimum=1, maximum=1024

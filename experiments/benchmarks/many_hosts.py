@@ -1,4 +1,4 @@
-"""What a training of many hosts costs: reading, checkpoints, hosts that are lost.
+"""Cost of a training on many hosts: reading, checkpoints, hosts that are lost.
 
 Nothing here runs on many hosts: times follow from rates of one host, which
 `experiments.benchmarks.at_scale` measures or takes from its flags.

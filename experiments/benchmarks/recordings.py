@@ -29,7 +29,7 @@ N_TOGETHER = 32
 
 @dataclasses.dataclass(frozen=True)
 class RecordingBenchmarkOptions(Options):
-    """How much is timed."""
+    """Number of timed calls."""
 
     n_repeats: int = option(
         5, "Calls of which the fastest counts.", minimum=1, maximum=1_000_000

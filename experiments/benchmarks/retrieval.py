@@ -37,7 +37,7 @@ _MILLION = 1_000_000  # such a gallery is searched once only
 
 @dataclasses.dataclass(frozen=True)
 class RetrievalBenchmarkOptions(Options):
-    """How many faces are searched."""
+    """Sizes of the galleries to search."""
 
     gallery_sizes: tuple[int, ...] = option(
         (5_000, 100_000, _MILLION),

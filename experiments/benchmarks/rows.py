@@ -1,6 +1,6 @@
 """The table at the head of benchmarks.md: ours, a straightforward twin, and the floor.
 
-A benchmark prints its rows of that table behind its own. `run` finds them there.
+A benchmark prints its rows of that table after its own. `run` finds them there.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ _LINE = "|---|---|---|---|---|---|---|"
 
 
 class Beside(NamedTuple):
-    """What a figure stands beside: its name, and its own figure in the same unit."""
+    """A reference value: its name and value, in the row's unit."""
 
     name: str
     value: float

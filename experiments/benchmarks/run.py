@@ -30,7 +30,7 @@ from speech2face.system import n_cores
 
 @dataclasses.dataclass(frozen=True)
 class BenchmarkOptions(Options):
-    """Where to write."""
+    """Output folder and selection of modules."""
 
     output_dir: str = option("benchmarks", "Folder for benchmarks.md.")
     only: tuple[str, ...] = option((), "Modules to run; all by default.")

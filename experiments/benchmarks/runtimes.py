@@ -46,7 +46,7 @@ PAPER_FILES: "Sequence[tuple[str, WeightType]]" = (
 
 @dataclasses.dataclass(frozen=True)
 class RuntimeBenchmarkOptions(Options):
-    """How much is timed."""
+    """Number of timed calls."""
 
     n_repeats: int = option(
         5, "Calls of which the fastest counts.", minimum=1, maximum=1_000_000

@@ -28,7 +28,7 @@ N_COPIES = 64  # times the few records are read, so that it takes long enough to
 
 @dataclasses.dataclass(frozen=True)
 class StageBenchmarkOptions(Options):
-    """How much is generated."""
+    """Amount of data to generate."""
 
     n_people: int = option(
         4, "Generated people, of two clips each.", minimum=3, maximum=1_000_000

@@ -41,7 +41,7 @@ _ROOT = pathlib.Path(__file__).parents[2]
 
 @dataclasses.dataclass(frozen=True)
 class StartupBenchmarkOptions(Options):
-    """How much is timed."""
+    """Number of timed starts."""
 
     n_repeats: int = option(
         2,
@@ -91,7 +91,7 @@ def _cold_request(n_repeats: int) -> Timing:
     secs, imported = map(min, zip(*times))
     note = f"{min(run.memory_mb for run in runs):.0f} MB"
     floor = Beside("import of TensorFlow before it", imported)
-    what = "`reconstruct` of 6 s, cold, behind the import of TensorFlow"
+    what = "`reconstruct` of 6 s, cold, after the import of TensorFlow"
     row = Row(what, secs, "s", floor=floor, note=note)
     beside = "import tensorflow"
     return Timing("reconstruct 6 s, cold", secs, beside, imported, note, row)

@@ -1,4 +1,4 @@
-"""How the benchmarks measure: in turn, the fastest call, beside a floor or a twin.
+"""Timing for the benchmarks: in turn, the fastest call, beside a floor or a twin.
 
 Seconds mean little on a shared machine. Every timing therefore stands beside another
 one of the same run: what the hardware could do at best, the floor (a matrix product of
@@ -46,14 +46,14 @@ class Timing:
 
     @property
     def ratio(self) -> float:
-        """How many times as long as its yardstick it takes."""
+        """Time divided by that of its yardstick."""
         return self.secs / self.beside_secs
 
 
 def print_table(timings: Iterable[Timing]) -> None:
     """Prints a table, each row as soon as it is measured: the next may take minutes.
 
-    Behind it come the rows that some of them have in the table at the head.
+    After it come the rows that some of them have in the table at the head.
     """
     head_rows = []
     print(

@@ -51,7 +51,7 @@ def table_1(width: float) -> Any:
 
 
 def fastest(call: Callable[[], None], n_repeats: int) -> list[float]:
-    """Seconds, and seconds of processor time, of the fastest call behind one more."""
+    """Seconds, and seconds of processor time, of the fastest call after a first one."""
     times = []
     for _ in range(n_repeats + 1):
         start, processor = time.perf_counter(), time.process_time()

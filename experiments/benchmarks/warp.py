@@ -34,7 +34,7 @@ _WITH_GRADIENTS = "warp, order 1, and its gradients"
 
 @dataclasses.dataclass(frozen=True)
 class WarpBenchmarkOptions(Options):
-    """How much is timed."""
+    """Size of a batch, and number of timed calls."""
 
     batch_size: int = option(8, "Images a call.", minimum=1, maximum=2**20)
     n_repeats: int = option(

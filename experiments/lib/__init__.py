@@ -1,1 +1,1 @@
-"""What the experiments share: inputs, material, results, plots, published numbers."""
+"""Shared by the experiments: inputs, material, results, plots, published numbers."""

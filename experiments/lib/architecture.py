@@ -88,7 +88,7 @@ def built_layers(
 
     Args:
       model: all its weights must belong to these layers or to the ReLU and batch
-        normalization directly behind them.
+        normalization directly after them.
       names: names of the layers to list.
       shapes: output shapes of all layers, one dict for each input to report.
 
@@ -160,7 +160,7 @@ def _kernel(layer: "keras.layers.Layer") -> tuple[float, int]:
         return (INF, 1)
     if not isinstance(layer, keras.layers.Dense):
         return tuple(getattr(layer, "kernel_size", None) or layer.pool_size)
-    # A dense layer behind Flatten is a convolution over its whole spatial input.
+    # A dense layer after Flatten is a convolution over its whole spatial input.
     source = layer.input._keras_history.operation
     if not isinstance(source, keras.layers.Flatten):
         return (1, 1)

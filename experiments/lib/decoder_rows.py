@@ -28,7 +28,7 @@ _MEASURES = {
 def retrieval_rows(
     measured: dict[SetAndCenter, Retrieval], speakers: Sequence[str]
 ) -> list[Row]:
-    """How near the pictures of each set come to the true faces."""
+    """Rows of the distance between the pictures of each set and the true faces."""
     return [
         row
         for (label, center), retrieval in measured.items()
@@ -58,7 +58,7 @@ def _rows_of(
 
 
 def variance_rows(readings: dict[str, SetReading]) -> list[Row]:
-    """How much the faces of each set differ: a decoder of one face has none."""
+    """Rows of the variance within each set of faces: 0 if all faces are the same."""
     reference = readings[picture_sets.F2F].variance
     measure = "variance about the mean face, of our F2F's"
     return [
@@ -103,7 +103,7 @@ def _gender_rows(
     seen: Sequence[Attributes],
     speakers: Sequence[str],
 ) -> list[Row]:
-    """How often the gender is the photograph's, of all and of each gender."""
+    """Rows of the agreement in gender with the photographs, overall and by gender."""
     pairs = [
         (face.gender, picture.gender, speaker)
         for face, picture, speaker in zip(true, seen, speakers)

@@ -1,4 +1,4 @@
-"""What the demo measures on its unseen people: who is found, and what a voice tells.
+"""Measures of the demo on unseen people: recall, and traits read from the voice.
 
 All numbers count people, not frames: another frame of the right person is right.
 """
@@ -30,7 +30,7 @@ _RIDGE = 0.1
 
 
 class TraitMeasure(NamedTuple):
-    """How well a trait is read from features of unseen people, as correlations.
+    """Correlations of a trait with its estimates from features of unseen people.
 
     Attributes:
       name: name of the trait.

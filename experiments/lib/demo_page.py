@@ -108,7 +108,7 @@ def write(
 
 
 def compute_metrics(predictions: Predictions, angle_degrees: float) -> list[Metric]:
-    """How often the right person is found, beside chance.
+    """Computes how often the right person is found, beside chance.
 
     Args:
       predictions: predictions for unseen people.

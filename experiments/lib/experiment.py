@@ -1,4 +1,4 @@
-"""What `experiments.run_all` knows about an item of the paper.
+"""An item of the paper, as `experiments.run_all` knows it.
 
 Each file of an item exports `EXPERIMENT`, for example
 

@@ -100,5 +100,5 @@ def evaluate(measure: Measure, points: np.ndarray) -> np.ndarray:
 
 
 def _place(points: np.ndarray, point: Point) -> np.ndarray:
-    """Where a point is, [n, 2]."""
+    """Returns the position of a point, [n, 2]."""
     return points[:, np.atleast_1d(point)].mean(axis=1)

@@ -44,7 +44,7 @@ def detect(image: np.ndarray) -> np.ndarray | None:
     if not boxes:
         return None
     box = max(boxes, key=lambda rectangle: rectangle.area())
-    # dlib's right and bottom are the last pixel, not the edge behind it.
+    # dlib's right and bottom are the last pixel, not the edge after it.
     edges = (box.left(), box.top(), box.right() + 1, box.bottom() + 1)
     left, top, right, bottom = (UPSAMPLE * edge for edge in edges)
     large = Image.fromarray(image).resize(

@@ -39,7 +39,7 @@ _SUFFIXES = (".png", ".jpg", ".jpeg")
 
 @dataclasses.dataclass(frozen=True)
 class Retrieval:
-    """How near the features of n pictures are to those of the true faces.
+    """Similarity of the features of n pictures and those of the true faces.
 
     Attributes:
       cosine: [n], after both sides are centered.
@@ -57,7 +57,7 @@ class Retrieval:
 
 
 class SetReading(NamedTuple):
-    """What is measured on a set of n pictures.
+    """Measurements of a set of n pictures.
 
     Attributes:
       features: [n, d] raw, of the recognizer.

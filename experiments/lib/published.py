@@ -227,7 +227,7 @@ FIG_8_LOSS = (1.42, 1.50)
 
 
 class PublishedScore(NamedTuple):
-    """What a paper after Speech2Face reports on HQ-VoxCeleb; None where it does not.
+    """Scores of a later paper on HQ-VoxCeleb; None where it reports none.
 
     Attributes:
       cosine: cosine of the embeddings of a generated face and of the speaker's faces.

@@ -26,7 +26,7 @@ def mean_angle_row(title: str, angles: np.ndarray, speaker_ids: Sequence[str]) -
 
 
 def face_sheet_notes(drawn: bool = True) -> list[str]:
-    """What a reader of a sheet of faces must know.
+    """Returns the notes below a sheet of faces.
 
     Args:
       drawn: whether the clips are a random draw and not named by the user.

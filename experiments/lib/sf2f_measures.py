@@ -1,4 +1,4 @@
-"""What SF2F's protocol measures on generated faces: distances to people, recall, score.
+"""Measures of SF2F's protocol on generated faces: distances to people, recall, score.
 
 Bai et al., "Speech Fusion to Face", 2022, as in the code that they released;
 docs/decisions/sf2f-protocol.md says what differs here.

@@ -1,4 +1,4 @@
-"""Which video a clip is from: Fig. 9 compares clips of one video and of two."""
+"""Finds the video of a clip: Fig. 9 compares clips of one video and of two."""
 
 import re
 from typing import TYPE_CHECKING

@@ -1,1 +1,1 @@
-"""What a training writes: run folder, checkpoints, decoder bundle, environment."""
+"""Output of a training: run folder, checkpoints, decoder bundle, environment."""

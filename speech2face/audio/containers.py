@@ -228,7 +228,7 @@ def _refuse(url: str, flags: int, options: Any) -> NoReturn:
 
 
 class _Reader(io.RawIOBase):
-    """What FFmpeg sees of a file: bytes, and no name.
+    """A file as FFmpeg sees it: bytes without a name.
 
     An error of the file, or the end of the time, ends it for FFmpeg, which might
     otherwise try again or take no notice; `check` raises it after FFmpeg's call.

@@ -1,4 +1,4 @@
-"""What can be a voice: one measurement for files, arrays, blocks and segments.
+"""Checks that a recording can be a voice: length, peak and power.
 
 A constant offset, which cheap microphones add, is not sound: length, peak and power are
 those of the samples without their mean. docs/decisions/what-is-a-voice.md.

@@ -1,4 +1,4 @@
-"""Which segment of a recording is wanted: its times are checked before it is opened."""
+"""The wanted segment of a recording: its times are checked before it is opened."""
 
 import math
 import numbers

@@ -10,7 +10,7 @@ from speech2face.options import Options, option, section
 
 @dataclasses.dataclass(frozen=True)
 class AudioConfig(Options):
-    """How much of a recording the voice encoder sees (Sec. 3)."""
+    """Part of a recording that the voice encoder sees (Sec. 3)."""
 
     clip_secs: float = option(
         paper.CLIP_SECS,

@@ -128,7 +128,7 @@ def _change_spectrum(
 ) -> tf.Tensor:
     """Changes speed, room, noise and band limit between two Fourier transforms."""
     n = tf.shape(waveform)[0]
-    # Zeros behind the voice, so that no echo of its end comes before its beginning.
+    # Zeros after the voice, so that no echo of its end comes before its beginning.
     echo_secs = config.reverb_secs * (1 + config.speed)
     n_padded = _fast_length(n + math.ceil(echo_secs * SAMPLE_RATE_HZ))
     spectrum, n_fft = tf.signal.rfft(waveform, n_padded[tf.newaxis]), n_padded

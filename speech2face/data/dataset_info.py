@@ -117,7 +117,7 @@ class DatasetInfo:
 
     @property
     def n_landmarks(self) -> int:
-        """How many landmarks a face record has: dlib's 68 and those of the outline."""
+        """Number of landmarks of a face record: dlib's 68 and those of the outline."""
         return len(self.mean_landmarks or ())
 
     def n_examples(self, split: str) -> int:

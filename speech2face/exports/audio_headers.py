@@ -28,7 +28,7 @@ _WAVE_FORMAT_EXTENSIBLE = 0xFFFE
 
 
 class SampleFormat(NamedTuple):
-    """How a file stores its samples.
+    """Sample format of a file.
 
     Attributes:
       rate_hz: [] int32.
@@ -44,7 +44,7 @@ class SampleFormat(NamedTuple):
 
 
 def starts_with(contents: tf.Tensor, magic: bytes) -> tf.Tensor:
-    """Whether a file begins with these bytes, [] bool."""
+    """Returns whether a file begins with these bytes, [] bool."""
     return tf.equal(tf.strings.substr(contents, 0, len(magic)), magic)
 
 
@@ -108,7 +108,7 @@ def flac_format(contents: tf.Tensor) -> SampleFormat:
 
 
 def is_vorbis(contents: tf.Tensor) -> tf.Tensor:
-    """Whether an Ogg file holds Vorbis (and not Opus or FLAC), [] bool."""
+    """Returns whether an Ogg file holds Vorbis (and not Opus or FLAC), [] bool."""
     return tf.equal(tf.strings.substr(contents, 29, 6), b"vorbis")
 
 

@@ -36,7 +36,7 @@ _N_CALLS = 3  # the fastest counts: the others were disturbed
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What was measured of one file.
+    """Measurements of one file.
 
     Attributes:
       file: its name.

@@ -1,4 +1,4 @@
-"""What `speech2face.export` can be asked for; checked before TensorFlow is imported."""
+"""Checks a request to `speech2face.export` before TensorFlow is imported."""
 
 import importlib.util
 import typing

@@ -114,7 +114,7 @@ def rounded(models: Sequence[keras.Model], weights: WeightType) -> Iterator[None
 
 
 def is_large(values: np.ndarray) -> bool:
-    """Whether an array counts as weights to be rounded at all."""
+    """Returns whether an array counts as weights to be rounded at all."""
     return values.dtype == np.float32 and values.ndim > 1 and values.size >= MIN_SIZE
 
 

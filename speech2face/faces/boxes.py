@@ -1,4 +1,4 @@
-"""Where a face is: crops, dlib's two kinds of boxes, and their overlaps.
+"""Boxes of faces: crops, dlib's two kinds of boxes, and their overlaps.
 
 Boxes [n, 5] are left, top, right, bottom (exclusive) in px, and the detector's score.
 """

@@ -1,4 +1,4 @@
-"""Which clips of a split are measured, and when a measurement is too large to begin.
+"""Draws the clips of a split to measure; refuses a measurement that is too large.
 
 Tables 2 and 3 measure 5,000 random clips. The cost of the whole of a large split grows
 with its square: docs/decisions/clip-sample.md.

@@ -44,7 +44,7 @@ _BATCH_SIZE = 8  # as in training (Sec. 3): what fits there fits here
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """What a model predicts for n clips of a split, in record order.
+    """Predictions of a model for n clips of a split, in record order.
 
     Attributes:
       clip_ids: n names.

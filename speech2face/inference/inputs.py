@@ -1,4 +1,4 @@
-"""What users give to a model: files and arrays, checked before TensorFlow sees them.
+"""Checks files and arrays of users before TensorFlow sees them.
 
 TensorFlow would find a wrong shape as well, but while it traces a graph: other threads
 that wait for that graph would then wait forever.

@@ -1,4 +1,4 @@
-"""What the measures share: checks of feature matrices, and unit vectors."""
+"""Shared by the measures: checks of feature matrices, and unit vectors."""
 
 from collections.abc import Sized
 

@@ -56,7 +56,7 @@ class ClearOutline(keras.layers.Layer):
 
 
 class _Clearance:
-    """How far the n points of the outline must stay from m others."""
+    """Least distances of the n points of the outline from m others."""
 
     def __init__(self, others: np.ndarray, outline: np.ndarray, ways: np.ndarray):
         """Takes places [m, 2] or [n, m, 2] in the mean face, and directions [n, 2]."""

@@ -76,7 +76,7 @@ def load_mmod(path: PathLike, network: dlib_weights.DetectorNetwork) -> keras.Mo
         raise UserError(f"{path}: holds another network than dlib's face detector")
     affine = [layer for layer in network.layers if layer.kind == "affine"]
     weights: list[np.ndarray] = []
-    # Every convolution but the last has an affine layer behind it.
+    # Every convolution but the last is followed by an affine layer.
     for layer, affine_after in zip(convolutions, [*affine, None]):
         weights += dlib_weights.folded_convolution(layer, affine_after)
     model = build_mmod()

@@ -63,7 +63,7 @@ MIN_SAMPLES = WINDOW_SAMPLES + (MIN_FRAMES - 1) * HOP_SAMPLES  # 2.605 s
 
 
 class TimeGeometry(NamedTuple):
-    """Which frames the outputs of the last convolution see.
+    """Frames that the outputs of the last convolution see.
 
     Attributes:
       stride_frames: frames from one output to the next.

@@ -1,4 +1,4 @@
-"""How many weights a network will have, known before it is built.
+"""Counts the weights of a network before it is built.
 
 A config of a few bytes can describe a network of many gigabytes. Only what grows with
 the product of two widths is counted: kernels, and the components of the textures.

@@ -1,4 +1,4 @@
-"""What face recognizers share: face image -> face feature -> face logits.
+"""Interface of face recognizers: face image -> face feature -> face logits.
 
 A recognizer gives the face feature of Sec. 3 (v_f), and its head gives the face logits
 of Eq. 1 (f_VGG). Features are raw: `speech2face.data.normalizer` maps them to the space

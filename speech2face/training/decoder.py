@@ -1,4 +1,4 @@
-"""What the face decoder learns: textures, landmarks and identity (Cole et al. 2017).
+"""Trainer of the face decoder: textures, landmarks and identity (Cole et al. 2017).
 
 Beyond the paper, `--face_mixing` blends faces of a batch (`mix_faces`). A voice says
 less about a face than a photograph, so the features that the voice encoder predicts are

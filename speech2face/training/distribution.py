@@ -1,4 +1,4 @@
-"""Which devices train: the `tf.distribute` strategy of `--strategy`.
+"""Chooses the devices that train: the `tf.distribute` strategy of `--strategy`.
 
     none          one device, the first GPU if there is one; batches are prefetched
     mirrored      all GPUs of this machine, or all of its (logical) CPU devices
@@ -122,7 +122,7 @@ def check_batch_norm(encoder: VoiceEncoderConfig, loop: LoopConfig) -> None:
 
 
 def is_chief() -> bool:
-    """Whether this process writes the run folder and validates."""
+    """Returns whether this process writes the run folder and validates."""
     if n_workers() == 1:
         return True
     resolver = tf.distribute.get_strategy().cluster_resolver

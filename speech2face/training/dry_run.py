@@ -33,7 +33,7 @@ _CLOCK = ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes"))
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a training will do.
+    """Forecast of a training.
 
     Attributes:
       n_steps: iteration at which it ends.

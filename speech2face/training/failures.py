@@ -1,4 +1,4 @@
-"""What a failed training leaves: the clips of a bad batch, the name of a bad record.
+"""Explains a failed training: saves the clips of a bad batch, names a bad record.
 
 The order of the examples is a function of the seed, so the batch of any iteration can
 be made again. Nothing needs to be kept while all is well

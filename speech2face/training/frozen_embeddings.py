@@ -21,7 +21,7 @@ BATCH_SIZE = 8  # clips embedded at once: about 0.4 GB
 
 
 def is_possible(config: VoiceTrainingConfig) -> bool:
-    """Whether each clip has the same embedding in every epoch of a training."""
+    """Returns whether each clip has the same embedding in every epoch of a training."""
     is_frozen = config.voice_encoder.encoder == "speaker_embedding"
     return is_frozen and config.augment == AugmentConfig()
 

@@ -1,4 +1,4 @@
-"""What both training jobs share: the job, its loop, and the checks of its data.
+"""Common parts of both training jobs: the job, its loop, and the checks of its data.
 
 A job reads data and weights from folders and writes a run folder. `voice_job` and
 `decoder_job` take the same steps in the same order:

@@ -148,7 +148,7 @@ def _steps_of_call(step: int, n_steps: int, loop: LoopConfig) -> int:
 
 
 class _Due(NamedTuple):
-    """Which work is due after a call."""
+    """Work that is due after a call."""
 
     save: bool
     summary: bool
@@ -173,7 +173,7 @@ class _Log(contextlib.ExitStack):
     """Summaries and the line of progress, written by the chief."""
 
     def __init__(self, run_dir: PathLike, trainer: Trainer, step: int, n_steps: int):
-        """Continues the log of a run behind iteration `step` of `n_steps`."""
+        """Continues the log of a run after iteration `step` of `n_steps`."""
         super().__init__()
         self._trainer = trainer
         self._is_early = step < trainer.calibration_step

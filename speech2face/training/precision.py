@@ -24,7 +24,7 @@ def dtype_policy(precision: str) -> str:
 
 
 def has_fast_bfloat16() -> bool:
-    """Whether the hardware multiplies bfloat16; elsewhere it is emulated."""
+    """Returns whether the hardware multiplies bfloat16; elsewhere it is emulated."""
     if tf.config.list_physical_devices("TPU"):
         return True
     gpus = tf.config.list_physical_devices("GPU")

@@ -34,7 +34,7 @@ Terms = dict[str, tf.Tensor]  # term of the loss -> its values
 
 
 class StepResult(NamedTuple):
-    """What one micro-batch contributes to a step. Contributions add up.
+    """Contribution of one micro-batch to a step. Contributions add up.
 
     Attributes:
       gradients: gradients of the loss, one for each of `model.trainable_variables`; the
@@ -83,7 +83,7 @@ def build_optimizer(
 
 
 class Trainer:
-    """What all trainers share: a model, an optimizer, and the step.
+    """Base of both trainers: a model, an optimizer, and the step.
 
     A subclass says what is learned: `losses`, and `predict` for validation.
 

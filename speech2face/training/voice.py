@@ -1,4 +1,4 @@
-"""What the voice encoder learns: Eq. 1, through a frozen face decoder."""
+"""Trainer of the voice encoder: Eq. 1, through a frozen face decoder."""
 
 import dataclasses
 from typing import Any

@@ -58,7 +58,7 @@ def _few_colors(image: np.ndarray) -> np.ndarray:
 
 
 def _lines(image: np.ndarray) -> np.ndarray:
-    """Where an image [h, w, 3] is darker than its neighborhood: [h, w] bool."""
+    """Returns where an image [h, w, 3] is darker than its neighborhood: [h, w] bool."""
     import cv2
 
     gray = cv2.medianBlur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), 5)

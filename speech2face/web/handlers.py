@@ -1,4 +1,4 @@
-"""What happens when somebody uses the web page: sound in, HTML out.
+"""Handlers of the web page's events: sound in, HTML out.
 
 Each method is the handler of one Gradio event. It returns the new values of the parts
 of the page that `page` names as its outputs, in that order; None empties an input, and

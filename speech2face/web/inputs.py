@@ -29,12 +29,12 @@ def taking_uploads(block: Input) -> Input:
 
 
 def _key(payload: Any) -> Any:
-    """What a handler gets: the key, which `events.EventChecks` has checked."""
+    """Passes on the key, which `events.EventChecks` has checked."""
     return payload
 
 
 def _nothing(_: Any) -> None:
-    """What is shown: handlers only empty these inputs."""
+    """Shows nothing: handlers only empty these inputs."""
 
 
 def _description() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the web page accepts, and how much of it at a time."""
+"""Limits of the web page: sizes, seconds, and events at a time."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ BYTES_PER_MB = 1 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What the page accepts.
+    """Limits of what the page accepts.
 
     Attributes:
       max_mb: size of an uploaded file, in units of 2^20 bytes.

@@ -91,7 +91,7 @@ class _Form:
         self.is_complete = False
 
     def callbacks(self) -> Any:
-        """What the parser calls."""
+        """Callbacks of the parser."""
         return {
             "on_part_begin": self._begin_part,
             "on_header_begin": self._begin_header,

@@ -1,4 +1,4 @@
-"""What the web page shows of voices: HTML with the pictures and sounds inside.
+"""Views of voices on the web page: HTML with the pictures and sounds inside.
 
 Nothing is written to a file: pictures are PNG and sounds WAV in `data:` addresses. The
 words are in `templates`.
@@ -121,7 +121,7 @@ def two_voices(
 
 
 def _sound(voice: Voice) -> dict[str, Any]:
-    """What the templates show of a recording itself."""
+    """Returns the values of a recording that the templates show."""
     return {
         "name": voice.name,
         "secs": voice.secs,

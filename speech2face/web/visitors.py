@@ -1,4 +1,4 @@
-"""Who sends a request: a name for each visitor, and who may send it at all.
+"""Visitors of the web page: a name for each, and who may send requests at all.
 
 A cookie tells visitors apart; it is random, names nobody and ends with the browser. A
 program that keeps no cookies is known by its address.

@@ -1,4 +1,4 @@
-"""What is read of an untrusted HDF5 file: only arrays that the file itself holds.
+"""Reads arrays of an untrusted HDF5 file: only those that the file itself holds.
 
 HDF5 can name other files (links, external and virtual storage) and can declare
 terabytes that a few bytes of compressed or unwritten chunks expand to. h5py has an

@@ -16,7 +16,7 @@ from tests.campaigns.cases import Report
 
 @dataclasses.dataclass(frozen=True)
 class CampaignOptions(Options):
-    """Which campaigns run, and which and how many cases of each."""
+    """Campaigns to run, and the selection and number of their cases."""
 
     only: tuple[str, ...] = option(
         (), "Some of media, photographs, numbers, servers, visitors, kills; else all."

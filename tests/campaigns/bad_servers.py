@@ -291,7 +291,7 @@ def _dash_urls(port: int) -> dict[str, str]:
 
 
 def parts_of_playlists(clip: bytes) -> dict[str, Callable]:
-    """What playlists name."""
+    """Returns the files that playlists name."""
     return {
         "part": answer(clip),
         "endless_part": endless(bytes(1000)),

@@ -14,7 +14,7 @@ Check = Callable[[int], str]  # number of a case -> what went wrong; "" is survi
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What one case may take.
+    """Limits of one case.
 
     Attributes:
       secs: then the child is ended, with the traceback of where it was.
@@ -32,7 +32,7 @@ class Limits:
 
 @dataclasses.dataclass
 class Report:
-    """What a campaign found.
+    """Findings of a campaign.
 
     Attributes:
       name: of the campaign.

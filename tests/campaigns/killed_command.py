@@ -23,7 +23,7 @@ _LONGEST_SECS = 240.0  # of a run without a kill
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What to kill.
+    """A command to kill.
 
     Attributes:
       module: of the command.
@@ -90,7 +90,7 @@ def kill(process: int) -> None:
 
 
 def names(folder: str) -> set[tuple[str, int]]:
-    """What is in a folder now, with sizes."""
+    """Returns the files in a folder, with sizes."""
     found = set()
     for path in pathlib.Path(folder).rglob("*"):
         try:

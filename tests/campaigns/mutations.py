@@ -59,7 +59,7 @@ def _text(content, others, random):
 
 
 def _tag(content, others, random):
-    """An ID3 tag that claims any size; players look behind it."""
+    """An ID3 tag that claims any size; players look after it."""
     size = int(random.choice([0, 10, len(content), 2**28 - 1]))
     digits = bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
     return b"ID3\x04\x00\x00" + digits + content

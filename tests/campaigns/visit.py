@@ -24,7 +24,7 @@ REFUSALS = (400, 403, 404, 405, 408, 413, 422, 429, 503)
 
 
 class Payloads:
-    """What attackers bring."""
+    """Payloads of the attackers."""
 
     def __init__(self, folder: pathlib.Path, victim: pathlib.Path, port: int):
         """Makes them.
@@ -44,7 +44,7 @@ class Payloads:
 
 
 class Visit:
-    """What one visitor does, and what was wrong with the answers."""
+    """Requests of one visitor, and the errors in the answers."""
 
     def __init__(self, number: int, url: str, seed: int, payloads: Payloads):
         """Chooses what this visitor does.

@@ -34,7 +34,7 @@ from tests.helpers.paths import REPOSITORY
 
 EXAMPLES = REPOSITORY / "speech2face" / "examples"
 
-# Flags behind those that README prints, so that its commands take seconds. The records
+# Flags after those that README prints, so that its commands take seconds. The records
 # of a folder of videos are built by as many worker processes as there are cores.
 SMALLER = {
     "data_prep.sample_people": ["--n_people=6", "--n_silent_people=5"],

@@ -31,7 +31,7 @@ print(json.dumps(dict(answer=answer, reason=reason, peak_mb=peak_mb)))
 
 @dataclasses.dataclass
 class Outcome:
-    """What the child reported.
+    """Report of the child.
 
     Attributes:
       answer: the value as a string, or the message of the error.

@@ -1,4 +1,4 @@
-"""Where Chromium is, for tests of pages in a real browser."""
+"""Finds Chromium, for tests of pages in a real browser."""
 
 import shutil
 

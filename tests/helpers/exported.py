@@ -1,4 +1,4 @@
-"""What tests of exported files share."""
+"""Shared by the tests of exported files."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a sheet of faces shows, and what it should show."""
+"""Contents of a sheet of faces, and the expected ones."""
 
 import numpy as np
 

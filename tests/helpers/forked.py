@@ -72,12 +72,12 @@ class Forked:
 
     @property
     def stdout(self) -> str:
-        """What it has printed so far."""
+        """Its standard output so far."""
         return (self._folder / "stdout").read_text()
 
     @property
     def stderr(self) -> str:
-        """What it has complained of so far."""
+        """Its standard error so far."""
         return (self._folder / "stderr").read_text()
 
     def poll(self) -> int | None:

@@ -1,4 +1,4 @@
-"""What the tests of the loss functions share."""
+"""Shared by the tests of the loss functions."""
 
 import numpy as np
 import tensorflow as tf

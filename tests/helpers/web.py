@@ -1,4 +1,4 @@
-"""What the tests of the web page share."""
+"""Shared by the tests of the web page."""
 
 import base64
 import io
@@ -28,6 +28,6 @@ def pictures_in(page):
 
 
 def temporary_files():
-    """What the page that runs in this process has on the disk."""
+    """Returns the files that the page of this process has on the disk."""
     folder = pathlib.Path(os.environ["GRADIO_TEMP_DIR"])
     return [path for path in folder.rglob("*") if path.is_file()]

@@ -33,5 +33,5 @@ def plain_keras() -> Iterator[None]:
 
 
 def is_on() -> bool:
-    """Whether the layers of this package may differ from Keras'."""
+    """Returns whether the layers of this package may differ from Keras'."""
     return _is_on

@@ -25,7 +25,7 @@ from speech2face.models import fast
 
 
 def is_float32_on_cpu(inputs: Any) -> bool:
-    """Whether TensorFlow computes with `inputs` in float32 and has no accelerator.
+    """Returns whether TensorFlow computes with `inputs` in float32, and on CPUs alone.
 
     Only there were the tricks measured as faster. False within `fast.plain_keras`.
     """
@@ -42,7 +42,7 @@ def recompute_in_backward(tensor: Any, wait_for: Any) -> Any:
     """Returns a tensor of the forward pass for use in the backward pass.
 
     In a graph, the output of a batch normalization or a max pooling is computed again
-    from its input, which recurses: pooling behind normalization needs only the ReLU's
+    from its input, which recurses: pooling after normalization needs only the ReLU's
     output. Any other tensor is returned as it is and stays in memory, and so is
     everything in eager execution, where the result cannot be freed earlier.
 

@@ -96,7 +96,7 @@ def kernel_gradient(
 
 
 def _has_fast_kernels() -> bool:
-    """Whether TensorFlow takes oneDNN's kernels for AVX-512."""
+    """Returns whether TensorFlow takes oneDNN's kernels for AVX-512."""
     return os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0" and has_avx512()
 
 

@@ -94,7 +94,7 @@ def test_noise_is_white_normal_and_as_loud_as_it_says():
 
 
 def test_noise_is_as_loud_beside_a_short_voice_in_a_long_room():
-    """The zeros behind the voice are no part of its level."""
+    """The zeros after the voice are no part of its level."""
     voice = np.float32(0.1 * np.random.default_rng(0).normal(size=8_000))
     config = AugmentConfig(noise_snr_db=10.0)
     room = dataclasses.replace(config, reverb_secs=1.0)
@@ -102,7 +102,7 @@ def test_noise_is_as_loud_beside_a_short_voice_in_a_long_room():
         noise = augment.augment(voice, config, seed).numpy() - voice
         echo = augment.augment(voice, AugmentConfig(reverb_secs=1.0), seed).numpy()
         in_room = augment.augment(voice, room, seed).numpy() - echo
-        # The room's own energy, part of it behind the end, adds at most 3 dB.
+        # The room's own energy, part of it after the end, adds at most 3 dB.
         assert 0.95 < np.std(in_room) / np.std(noise) < 1.6
 
 

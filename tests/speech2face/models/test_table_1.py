@@ -10,7 +10,7 @@ from speech2face.config import VoiceEncoderConfig
 from speech2face.models import voice_encoder
 from tests.helpers.tiny_encoder import TINY
 
-# Time x frequency x channels behind each layer, worked out by hand: a convolution
+# Time x frequency x channels after each layer, worked out by hand: a convolution
 # takes 3 off each side (stride 2: then halves, rounded down), a pool halves time.
 VALID_6_SECS = {
     "conv1": (595, 254, 64),

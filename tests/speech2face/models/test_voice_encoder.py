@@ -87,7 +87,7 @@ def test_equals_the_float64_twin(tiny, n_frames):
     expected = np.array([table_1_twin(tiny, s) for s in spectrogram])
     assert np.abs(expected).max() > 0.5
     np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4)
-    assert (result < 0).any()  # nothing behind the last layer
+    assert (result < 0).any()  # nothing after the last layer
 
 
 @pytest.mark.slow
