@@ -26,9 +26,9 @@ def main(
 
     Args:
       job: inputs, output and workers.
-      layout: how the photographs are stored.
+      layout: layout of the photographs on disk.
       face: averages and morphs.
-      limits: which photographs are good enough.
+      limits: limits that a photograph must keep.
     """
     use_one_thread()
     build_face_records(job, face, limits, layout)

@@ -17,7 +17,13 @@ from speech2face.options import run_command
 
 
 def main(job: JobOptions, layout: LayoutOptions, voice: VoiceOptions) -> None:
-    """Builds the data set that the flags describe."""
+    """Builds the data set that the flags describe.
+
+    Args:
+      job: inputs, output and workers.
+      layout: layout of the media on disk.
+      voice: encoding of the sound, and what else only voice records have.
+    """
     use_one_thread()
     build_voice_records(job, voice, layout)
 

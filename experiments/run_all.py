@@ -171,7 +171,17 @@ def write_page(outcomes: Sequence[Outcome], inputs: Inputs) -> pathlib.Path:
 def main(
     inputs: Inputs, runs: Runs, provider: Provider, recognizer_file: RecognizerFile
 ) -> None:
-    """Runs them all, then writes the page."""
+    """Runs all experiments, then writes the page.
+
+    Args:
+      inputs: model, data set, number of clips and output folder.
+      runs: run folders of the experiments that compare trainings.
+      provider: classifier of gender, age and ethnicity.
+      recognizer_file: VGG-Face's weights, for models that need them.
+
+    Raises:
+      UserError: no experiment could be run.
+    """
     outcomes = run(inputs, runs, provider, recognizer_file)
     n_done = sum(outcome.result is not None for outcome in outcomes)
     page = write_page(outcomes, inputs)

@@ -210,7 +210,13 @@ EXPERIMENT = Experiment(NAME, Section.RESULTS, run, takes=(Material, RecognizerF
 def main(
     inputs: Inputs, recognizer_file: RecognizerFile, options: ComparedOptions
 ) -> None:
-    """Measures, prints and writes."""
+    """Measures, prints and writes.
+
+    Args:
+      inputs: model, data set, number of clips and output folder.
+      recognizer_file: VGG-Face's weights, for models that need them.
+      options: pictures to compare.
+    """
     material = Material(inputs)
     result = run(material, recognizer_file, options.compared_dirs, options.n_shown)
     results.finish(result, inputs.output_dir)

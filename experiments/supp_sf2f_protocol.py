@@ -50,7 +50,7 @@ _VOXCELEB_ID = re.compile(r"id\d{5}")
 
 @dataclasses.dataclass(frozen=True)
 class ProtocolOptions(Options):
-    """Pictures to compare, and the network that reads them."""
+    """Pictures to compare, their recognizer, and the galleries."""
 
     compared_dirs: tuple[str, ...] = option(
         (), "Folders of other methods' pictures of the same clips, label=folder each."
@@ -306,7 +306,13 @@ EXPERIMENT = Experiment(
 def main(
     inputs: Inputs, recognizer_file: RecognizerFile, options: ProtocolOptions
 ) -> None:
-    """Measures, prints and writes."""
+    """Measures, prints and writes.
+
+    Args:
+      inputs: model, data set, number of clips and output folder.
+      recognizer_file: VGG-Face's weights, for the score and for models that need them.
+      options: pictures to compare, their recognizer, and the galleries.
+    """
     result = run(Material(inputs), recognizer_file, options)
     results.finish(result, inputs.output_dir)
 

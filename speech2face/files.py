@@ -155,16 +155,20 @@ def _uploaded(
 def check_replaceable(
     path: PathLike, *, kind: FolderKind | None = None, is_ours: bool = False
 ) -> None:
-    """Checks that `atomic_path` with these arguments may write to `path`.
+    """Checks that `atomic_path` may write to `path`; a long command calls it first.
 
-    A command that works for long calls it first, to refuse at once.
+    Args:
+      path: the file or folder.
+      kind: kind of folder that may be replaced; without it, only an empty folder is.
+      is_ours: the caller has made the folder around `path` and owns every name in it.
 
     Raises:
       UserError: names the file that this project did not make.
     """
     path = as_path(path)
     if path.is_dir():
-        if foreign := _foreign_file(path, kind):
+        foreign = kind.foreign_file(path) if kind else min(path.iterdir(), default=None)
+        if foreign:
             what = f" and not {kind.noun}" if kind else ""
             raise UserError(
                 f"{path} is not empty{what}: it has {foreign}; choose another name or "
@@ -287,12 +291,6 @@ def sha256(path: PathLike) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _foreign_file(folder: pathlib.Path, kind: FolderKind | None) -> pathlib.Path | None:
-    if kind:
-        return kind.foreign_file(folder)
-    return next(iter(sorted(folder.iterdir())), None)
 
 
 def _check_kind(path: pathlib.Path, written: str) -> None:

@@ -30,14 +30,15 @@ class Rates:
     """Rates of one host, and of what all hosts share.
 
     Attributes:
-      examples_per_sec: that a host trains.
-      records_per_sec: that a host reads from memory and shuffles, without parsing.
+      examples_per_sec: rate at which a host trains.
+      records_per_sec: rate at which a host reads records from memory and shuffles them,
+        without parsing.
       record_bytes: size of a record.
       network_bytes_per_sec: rate of a host's network.
-      storage_bytes_per_sec: that the store gives to all hosts together.
-      checkpoint_secs: all hosts wait while the chief writes.
+      storage_bytes_per_sec: rate of the store, for all hosts together.
+      checkpoint_secs: seconds that all hosts wait while the chief writes.
       restart_secs: seconds from the loss of a host to the first iteration after it.
-      losses_a_day: hosts that the whole cluster loses.
+      losses_a_day: mean number of hosts that the whole cluster loses in a day.
     """
 
     examples_per_sec: float
@@ -129,7 +130,7 @@ def last_without_waiting(rates: Rates, plan: Plan, rule: Rule) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """Days of a training, and of that.
+    """Duration of a simulated training, and its lost time.
 
     Attributes:
       days: days from start to end.

@@ -1,8 +1,6 @@
 """Versions, code and hardware: what a result depends on besides data and options.
 
 Each start of a run records them in run.json (docs/decisions/run-record.md).
-
-Importing this module does not import TensorFlow: workers that count cores do without.
 """
 
 import importlib.metadata

@@ -7,6 +7,12 @@ resumed run skips whole groups without reading them: docs/decisions/exact-resume
 A batch has `LoopConfig.n_readers` equal parts. Each reader fills one part of every
 batch, and reads its own range of the records of every group. A process reads what its
 share of the batch needs: docs/decisions/multi-worker-input.md.
+
+    position     0  1  2  3  4  5  6  7 | 8  9 ...      batches of 8 examples
+    part        [  0 ][  1 ][  2 ][  3 ]|[  0 ] ...     4 readers
+    share       [     0    ][     1    ]|[     0 ...    2 processes: each reads two parts
+    share       [0][1][2][3][4][5][6][7]|[0][1] ...     8 processes: two read the same
+                                                        part, and each keeps its half
 """
 
 import dataclasses
@@ -81,7 +87,7 @@ def records_of_share(
         _records_of_reader(data_dir, info, loop, first_step * part_size, reader, damage)
         for reader in readers
     ]
-    first_position, width = readers[0] * part_size, len(readers) * part_size
+    first, width = readers[0] * part_size, len(readers) * part_size  # within a batch
     # The parts of an iteration in turn, then those of the next.
     turns = tf.data.Dataset.range(width).map(lambda slot: slot // part_size).repeat()
     stream = (
@@ -92,16 +98,22 @@ def records_of_share(
     enumerated = stream.enumerate(start=first_step * width)
     if width < batch_size:
         enumerated = enumerated.map(
-            lambda i, record: (
-                i // width * batch_size + first_position + i % width,
-                record,
-            )
+            lambda i, record: (_position(i, first, width, batch_size), record)
         )
     if share_size == width:
         return enumerated
     return enumerated.filter(
         lambda position, _: position % batch_size // share_size == share.index
     )
+
+
+def _position(i: tf.Tensor, first: int, width: int, batch_size: int) -> tf.Tensor:
+    """Returns the position, in the stream of all processes, of a process's record i.
+
+    The process reads `width` consecutive positions of every batch, from `first` on.
+    """
+    batch, place = i // width, i % width
+    return batch * batch_size + first + place
 
 
 @dataclasses.dataclass(frozen=True)

@@ -44,7 +44,7 @@ def _inverted(matrices: keras.KerasTensor) -> keras.KerasTensor:
         # Not argmax: Keras makes it of bit operations, which TFLite lacks.
         _, pivot = ops.top_k(ops.abs(entries) * (1.0 - used) - used, 1)  # [b, 1]
         is_pivot = ops.cast(ops.equal(ops.cast(pivot, "int32"), rows), "float32")
-        pivot_row = ops.matmul(is_pivot[:, None], table)  # [b, 1, n + m]
+        pivot_row = ops.matmul(is_pivot[:, None], table)  # [b, 1, 2 n]
         pivot_row = pivot_row / ops.sum(is_pivot * entries, axis=1)[:, None, None]
         table = table - (entries - is_pivot)[..., None] * pivot_row
         is_column = ops.cast(ops.equal(column, rows), "float32")

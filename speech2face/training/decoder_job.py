@@ -105,7 +105,19 @@ def prepare_decoder_training(
     vgg_face_weights: PathLike = "",
     voice_data_dir: PathLike = "",
 ) -> DecoderJob:
-    """Reads and builds all of `train_face_decoder`; arguments and errors as there."""
+    """Reads and builds what `train_face_decoder` needs before it writes anything.
+
+    Args:
+      config: everything about networks, losses and loop.
+      data_dir: face data set of `data_prep.build_decoder_tfrecords`.
+      vgg_face_weights: imported weights, if the data set's recognizer is VGG-Face.
+      voice_data_dir: voice data set on whose faces the normalizer is fitted; '' fits it
+        on the photographs.
+
+    Raises:
+      FileNotFoundError: a data set or the weights are not there.
+      UserError: they do not fit together, or are damaged.
+    """
     info = dataset_info.read(
         data_dir, kind="face", check_sizes=not config.loop.skip_corrupt
     )

@@ -61,7 +61,13 @@ def plan_voice_training(
     decoder_dir: PathLike,
     run_dir: PathLike,
 ) -> Plan:
-    """Plans `train_voice_encoder`; the arguments are the same.
+    """Plans `voice_job.train_voice_encoder`.
+
+    Args:
+      config: everything about networks, losses and loop.
+      data_dir: voice data set of `data_prep.build_tfrecords`.
+      decoder_dir: trained face decoder.
+      run_dir: run folder that the training would create or resume.
 
     Raises:
       FileNotFoundError, UserError: as the training would. UserError also if memory or
@@ -81,7 +87,19 @@ def plan_decoder_training(
     vgg_face_weights: PathLike = "",
     voice_data_dir: PathLike = "",
 ) -> Plan:
-    """Plans `train_face_decoder`; arguments as there, errors as for the voice."""
+    """Plans `decoder_job.train_face_decoder`.
+
+    Args:
+      config: everything about networks, losses and loop.
+      data_dir: face data set of `data_prep.build_decoder_tfrecords`.
+      run_dir: run folder that the training would create or resume.
+      vgg_face_weights: imported weights, if the data set's recognizer is VGG-Face.
+      voice_data_dir: voice data set on whose faces the normalizer is fitted; '' fits it
+        on the photographs.
+
+    Raises:
+      FileNotFoundError, UserError: as `plan_voice_training`.
+    """
     available_bytes = environment.available_memory_bytes()
     with distribution.make_strategy(config.loop.strategy).scope():
         job = decoder_job.prepare_decoder_training(

@@ -8,6 +8,8 @@ A job reads data and weights from folders and writes a run folder. `voice_job` a
     trainer     losses, optimizer and the step (`voice`, `decoder`)
                 So far nothing is written. `dry_run` stops here.
     run folder  created, or checked to belong to this very run
+    encoder     of the voice alone, `voice_job.prepare_encoder`: a new head is fitted on
+                the speaker recognizer, and the fixed first part moves to the parser
     loop        `loop.run` over the batches; `failures` explains what stops it
     artifacts   checkpoints, summaries, and the face decoder
 """
@@ -36,7 +38,7 @@ TrainingConfig = VoiceTrainingConfig | DecoderTrainingConfig
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A training that is ready to start: all is read and built, nothing is written.
+    """A training whose data and networks are read and built; nothing is written yet.
 
     Attributes:
       config: configuration of the whole training.

@@ -32,8 +32,9 @@ BatchesFn = Callable[[int, BatchShare], tf.data.Dataset]
 # () -> named numbers, and a picture [h, w, 3] uint8
 ValidateFn = Callable[[], tuple[dict[str, float], np.ndarray | None]]
 
-
 STOPPING = "\nfinishing this iteration, then saving\n"
+# Not in the paper. Halfway, as ratios go, between calibrated terms (a factor of 4) and
+# those with the lambdas of another feature scale (190): docs/decisions/loss-weights.md.
 MAX_IMBALANCE = 30
 
 
@@ -95,7 +96,9 @@ def run(
         stop = stack.enter_context(_StopSignals())
         log = None
         if distribution.is_chief():
-            log = stack.enter_context(_Log(run_dir, trainer, step, n_steps))
+            summaries = stack.enter_context(Summaries(run_dir, step))
+            progress = stack.enter_context(_progress_bar(step, n_steps))
+            log = _Log(trainer, step, summaries, progress)
         batches = iter(distribution.distribute(functools.partial(batches_from, step)))
         while step < n_steps and not stop.agreed:
             n = _steps_of_call(step, n_steps, loop)
@@ -137,12 +140,8 @@ def _resume(
 
 def _steps_of_call(step: int, n_steps: int, loop: LoopConfig) -> int:
     """Returns how many steps to take at once without passing a step with work due."""
-    intervals = (
-        loop.save_every,
-        loop.summarize_every,
-        loop.validate_every,
-        loop.histograms_every,
-    )
+    intervals = [loop.save_every, loop.summarize_every, loop.validate_every]
+    intervals.append(loop.histograms_every)
     n_to_next = [every - step % every for every in intervals if every]
     return min(loop.steps_per_call, n_steps - step, *n_to_next)
 
@@ -169,24 +168,24 @@ def _due(step: int, n_steps: int, is_stopped: bool, loop: LoopConfig) -> _Due:
     )
 
 
-class _Log(contextlib.ExitStack):
+def _progress_bar(step: int, n_steps: int) -> tqdm:
+    """Returns the line of progress after iteration `step` of `n_steps`."""
+    # In a log file every update is a line: one a minute is enough.
+    min_secs = 0.1 if sys.stderr.isatty() else 60.0
+    return tqdm(total=n_steps, initial=step, unit="it", mininterval=min_secs)
+
+
+class _Log:
     """Summaries and the line of progress, written by the chief."""
 
-    def __init__(self, run_dir: PathLike, trainer: Trainer, step: int, n_steps: int):
-        """Continues the log of a run after iteration `step` of `n_steps`."""
-        super().__init__()
+    def __init__(
+        self, trainer: Trainer, step: int, summaries: Summaries, progress: tqdm
+    ):
+        """Continues the log of a run after iteration `step`."""
         self._trainer = trainer
         self._is_early = step < trainer.calibration_step
-        self.summaries = self.enter_context(Summaries(run_dir, step))
-        self._progress = self.enter_context(
-            tqdm(
-                total=n_steps,
-                initial=step,
-                unit="it",
-                # In a log file every update is a line: one a minute is enough.
-                mininterval=0.1 if sys.stderr.isatty() else 60.0,
-            )
-        )
+        self.summaries = summaries
+        self._progress = progress
 
     def training(self, due: _Due, step: int, means: dict[str, float]) -> None:
         """Writes the numbers and histograms of the training if they are due."""

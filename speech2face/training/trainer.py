@@ -122,15 +122,15 @@ class Trainer:
 
     @property
     def term_weights(self) -> list[dict[str, float]]:
-        """Weights of the terms whose gradients, in the log, should be similar.
+        """Groups of loss terms (name -> weight).
 
-        Each of the groups is compared in itself.
+        Within a group, the weighted gradients should have similar norms.
         """
         return []
 
     @property
     def calibration_step(self) -> int:
-        """The iteration at which they should be similar."""
+        """Iteration at which the loop compares the weighted gradient norms."""
         return CALIBRATION_STEP
 
     def losses(self, batch: Batch, training: bool) -> Terms:

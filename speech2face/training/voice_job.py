@@ -12,7 +12,6 @@ from speech2face.artifacts.decoder_bundle import DecoderBundle
 from speech2face.artifacts.decoder_files import DECODER_DIR
 from speech2face.config import AugmentConfig, VoiceTrainingConfig
 from speech2face.data import dataset_info, input_pipeline
-from speech2face.data.input_pipeline import ParseFn
 from speech2face.errors import UserError
 from speech2face.files import PathLike, as_path
 from speech2face.models import speaker_encoder, voice_encoder
@@ -67,14 +66,24 @@ def train_voice_encoder(
             validate = VoiceValidator(
                 data_dir, job.info, config, job.trainer, job.decoder, run_dir
             )
-        job = dataclasses.replace(job, parse=_prepare_encoder(job))
-        return run_loop(job, run_dir, validate)
+        # After the run folder's checks: embedding all clips may take hours.
+        return run_loop(prepare_encoder(job), run_dir, validate)
 
 
 def prepare_voice_training(
     config: VoiceTrainingConfig, data_dir: PathLike, decoder_dir: PathLike
 ) -> VoiceJob:
-    """Reads and builds all of `train_voice_encoder`; arguments and errors as there."""
+    """Reads and builds what `train_voice_encoder` needs before it writes anything.
+
+    Args:
+      config: everything about networks, losses and loop.
+      data_dir: voice data set of `data_prep.build_tfrecords`.
+      decoder_dir: trained face decoder.
+
+    Raises:
+      FileNotFoundError: data set or decoder are not there.
+      UserError: they do not fit together, or are damaged.
+    """
     info = dataset_info.read(
         data_dir, kind="voice", check_sizes=not config.loop.skip_corrupt
     )
@@ -105,12 +114,13 @@ def prepare_voice_training(
     )
 
 
-def _prepare_encoder(job: VoiceJob) -> ParseFn:
-    """Fits a new head on the speaker recognizer; returns the job's parser.
+def prepare_encoder(job: VoiceJob) -> VoiceJob:
+    """Fits a new head on the speaker recognizer; moves the fixed part to the parser.
 
-    The parser may compute the encoder's fixed first part too: the frozen recognizer
-    then runs once for each clip, and spectrograms are computed on the host's cores.
+    The parser may compute the encoder's fixed first part: the frozen recognizer then
+    runs once for each clip, and spectrograms are computed on the host's cores.
     """
+    parse = job.parse
     if job.config.voice_encoder.encoder == "speaker_embedding":
         clips = _embed_training_clips(job)
         # A checkpoint, if there is one, overwrites this.
@@ -122,10 +132,10 @@ def _prepare_encoder(job: VoiceJob) -> ParseFn:
             clips.speakers,
         )
         if frozen_embeddings.is_possible(job.config):
-            return frozen_embeddings.embedding_parser(clips, job.parse)
-    if job.config.loop.host_spectrogram:
-        return input_pipeline.spectrogram_parser(job.parse)
-    return job.parse
+            parse = frozen_embeddings.embedding_parser(clips, parse)
+    elif job.config.loop.host_spectrogram:
+        parse = input_pipeline.spectrogram_parser(parse)
+    return dataclasses.replace(job, parse=parse)
 
 
 def _embed_training_clips(job: VoiceJob) -> frozen_embeddings.EmbeddedClips:
