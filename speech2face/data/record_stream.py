@@ -8,11 +8,11 @@ A batch has `LoopConfig.n_readers` equal parts. Each reader fills one part of ev
 batch, and reads its own range of the records of every group. A process reads what its
 share of the batch needs: docs/decisions/multi-worker-input.md.
 
-    position     0  1  2  3  4  5  6  7 | 8  9 ...      batches of 8 examples
-    part        [  0 ][  1 ][  2 ][  3 ]|[  0 ] ...     4 readers
-    share       [     0    ][     1    ]|[     0 ...    2 processes: each reads two parts
-    share       [0][1][2][3][4][5][6][7]|[0][1] ...     8 processes: two read the same
-                                                        part, and each keeps its half
+    position    0  1  2  3  4  5  6  7 | 8  9 ...     batches of 8 examples
+    part       [  0 ][  1 ][  2 ][  3 ]|[  0 ] ...     4 readers
+    share      [     0    ][     1    ]|[     0 ...    2 processes: each reads two parts
+    share      [0][1][2][3][4][5][6][7]|[0][1] ...     8 processes: two read the same
+                                                       part, and each keeps its half
 """
 
 import dataclasses

@@ -15,7 +15,7 @@ from speech2face.artifacts.decoder_bundle import DecoderBundle
 from speech2face.artifacts.decoder_files import DECODER_DIR
 from speech2face.config import DecoderTrainingConfig
 from speech2face.data import dataset_info, input_pipeline, records
-from speech2face.data.dataset_info import DatasetInfo
+from speech2face.data.dataset_info import DatasetInfo, FeatureStatistics
 from speech2face.data.normalizer import FeatureNormalizer
 from speech2face.errors import UserError
 from speech2face.files import PathLike, as_path
@@ -134,17 +134,7 @@ def prepare_decoder_training(
         )
     # Needed at the end only, but an error in it is reported before days of training.
     head = _recognizer_head(config, data_dir, info, vgg_face_weights)
-    statistics = info.feature_statistics
-    # None: not given.
-    must_match: dict[str, str | None] = {
-        "data_set": info.checksum,
-        "voice_data_set": None,
-    }
-    if voice_data_dir:
-        voices = dataset_info.read(voice_data_dir, kind="voice")
-        check_same_recognizer(voices, info.recognizer, voice_data_dir, data_dir)
-        statistics = voices.feature_statistics
-        must_match["voice_data_set"] = voices.checksum
+    statistics, voice_checksum = _statistics(info, data_dir, voice_data_dir)
     set_seed(config.loop)
     model = _new_decoder(config, data_dir, info)
     normalizer = FeatureNormalizer.fit(statistics, config.normalizer)
@@ -155,10 +145,21 @@ def prepare_decoder_training(
         parse=input_pipeline.face_parser(info),
         n_steps=n_steps,
         trainer=DecoderTrainer(config, model, normalizer, recognizer),
-        must_match=must_match,
+        must_match={"data_set": info.checksum, "voice_data_set": voice_checksum},
         normalizer=normalizer,
         head=head,
     )
+
+
+def _statistics(
+    info: DatasetInfo, data_dir: PathLike, voice_data_dir: PathLike
+) -> tuple[FeatureStatistics, str | None]:
+    """Returns what the normalizer is fitted on, and the voice data set's checksum."""
+    if not voice_data_dir:
+        return info.feature_statistics, None
+    voices = dataset_info.read(voice_data_dir, kind="voice")
+    check_same_recognizer(voices, info.recognizer, voice_data_dir, data_dir)
+    return voices.feature_statistics, voices.checksum
 
 
 def _new_decoder(

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -96,9 +96,7 @@ def run(
         stop = stack.enter_context(_StopSignals())
         log = None
         if distribution.is_chief():
-            summaries = stack.enter_context(Summaries(run_dir, step))
-            progress = stack.enter_context(_progress_bar(step, n_steps))
-            log = _Log(trainer, step, summaries, progress)
+            log = stack.enter_context(_opened_log(run_dir, trainer, step, n_steps))
         batches = iter(distribution.distribute(functools.partial(batches_from, step)))
         while step < n_steps and not stop.agreed:
             n = _steps_of_call(step, n_steps, loop)
@@ -168,24 +166,28 @@ def _due(step: int, n_steps: int, is_stopped: bool, loop: LoopConfig) -> _Due:
     )
 
 
-def _progress_bar(step: int, n_steps: int) -> tqdm:
-    """Returns the line of progress after iteration `step` of `n_steps`."""
+@contextlib.contextmanager
+def _opened_log(
+    run_dir: PathLike, trainer: Trainer, step: int, n_steps: int
+) -> "Iterator[_Log]":
+    """Continues the log of a run after iteration `step` of `n_steps`."""
     # In a log file every update is a line: one a minute is enough.
     min_secs = 0.1 if sys.stderr.isatty() else 60.0
-    return tqdm(total=n_steps, initial=step, unit="it", mininterval=min_secs)
+    with (
+        Summaries(run_dir, step) as summaries,
+        tqdm(total=n_steps, initial=step, unit="it", mininterval=min_secs) as bar,
+    ):
+        yield _Log(trainer, step, summaries, bar)
 
 
 class _Log:
     """Summaries and the line of progress, written by the chief."""
 
-    def __init__(
-        self, trainer: Trainer, step: int, summaries: Summaries, progress: tqdm
-    ):
-        """Continues the log of a run after iteration `step`."""
+    def __init__(self, trainer: Trainer, step: int, summaries: Summaries, bar: tqdm):
         self._trainer = trainer
         self._is_early = step < trainer.calibration_step
         self.summaries = summaries
-        self._progress = progress
+        self._progress = bar
 
     def training(self, due: _Due, step: int, means: dict[str, float]) -> None:
         """Writes the numbers and histograms of the training if they are due."""

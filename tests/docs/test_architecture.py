@@ -45,6 +45,25 @@ def test_the_tree_has_a_row_for_every_folder_and_file(package):
     assert not (rooms | modules) - in_tree
 
 
+def test_the_import_rule_is_drawn_as_import_linter_checks_it():
+    (drawing,) = re.findall(r"```text\n(.*?)```", section("The import rule"), re.DOTALL)
+    drawn = [line for line in drawing.splitlines() if line.strip() != "^"]
+    project = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    packages, rooms = (
+        re.findall(r'"([^"]+)"', lines)[::-1]
+        for lines in re.findall(r"^layers = \[(.*?)\]", project, re.DOTALL | re.MULTILINE)
+    )
+    *drawn_rooms, commands = drawn[: len(rooms)]
+    assert [names(line) for line in drawn_rooms] == [names(line) for line in rooms[:-1]]
+    assert commands == "the commands of speech2face"
+    assert packages == ["speech2face", *drawn[len(rooms) :]]
+
+
+def names(layer):
+    """Returns the members of a layer, and whether they may import each other."""
+    return set(re.findall(r"\w+", layer)), "|" not in layer
+
+
 def test_every_file_that_the_page_names_exists():
     named = re.findall(r"[`\s]((?:[\w.]+/)+[\w.]*|[\w]+\.py)(?=[`:\s,])", PAGE)
     assert len(named) > 60
