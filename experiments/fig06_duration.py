@@ -46,6 +46,8 @@ def compute_angles(predictions: "Mapping[int, Predictions]") -> dict[int, np.nda
 
 def run(material: Material, n_shown: int = 8) -> Result:
     """Compares S2F from the first 3 and 6 seconds of the same clips."""
+    # The first seconds of each clip, which is repeated if it is shorter:
+    # docs/decisions/short-and-long-clips.md.
     predictions = {s: material.predictions(s) for s in (SHORT_SECS, LONG_SECS)}
     angles = compute_angles(predictions)
     speakers = predictions[LONG_SECS].speaker_ids

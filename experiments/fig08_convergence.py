@@ -131,6 +131,8 @@ def _draw_curves(axis: Any, runs: Sequence[Run], labels: Sequence[str]) -> None:
         validation = np.reshape(run.validation, [-1, 2])
         if len(train):
             axis.plot(*train.T, "--.", color=color, alpha=0.6, markersize=3)
+        # With BN the first validations are those of its unfinished moving averages:
+        # docs/decisions/batch-norm-settings.md.
         # A run without validation still gets its line in the legend.
         axis.plot(*validation.T, "-o", color=color, markersize=3, label=label)
     axis.set(xlabel="Iterations", ylabel="Loss")

@@ -23,6 +23,8 @@ from speech2face.config import VoiceTrainingConfig
 from speech2face.options import required, run_command
 
 NAME = "supp_durations"
+# From the beginning of a clip; shorter ones are repeated, as in training:
+# docs/decisions/short-and-long-clips.md.
 TESTED_SECS = (3, 6)
 
 

@@ -116,6 +116,7 @@ def render_rows(retrieved: RetrievedFaces, speaker_ids: Sequence[str]) -> list[R
         ),
     ]
     for percent, papers in published.RANDOM_RETRIEVALS_WITHIN.items():
+        # In percent, as Table 3: docs/decisions/retrieval-recall.md.
         last_rank = percent_rank(percent, n)
         hits = 100.0 * (rank <= last_rank)
         title = f"true face within the nearest {percent} % of the faces, %"

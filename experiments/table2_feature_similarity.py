@@ -4,9 +4,9 @@
         --run_dir=runs/paper --output_dir=results
 
 The paper reports the mean and standard deviation of the angle, L2 and L1 distance over
-5,000 test clips, for 3 and 6 seconds of audio. Here each also has a bootstrap interval
-over speakers and the distance to another clip's face, in the paper's scale and in the
-recognizer's own.
+5,000 test clips (docs/decisions/clip-sample.md), for 3 and 6 seconds of audio. Here
+each also has a bootstrap interval over speakers and the distance to another clip's
+face, in the paper's scale and in the recognizer's own.
 """
 
 import dataclasses
@@ -33,6 +33,8 @@ NAME = "table2_feature_similarity"
 # docs/decisions/feature-normalizer.md.
 PAPER_NORM = NormalizerConfig().feature_norm
 PAPER_SCALE, RAW = "paper's scale", "raw"
+# The paper's L1 is 52 times its L2, which differences of fc7 before its ReLU give, and
+# rectified ones do not: docs/decisions/face-feature.md.
 _DISTANCE_TITLES = {"cos_deg": "cos (deg)", "l2": "L2", "l1": "L1"}
 
 

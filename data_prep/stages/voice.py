@@ -149,6 +149,8 @@ class Recognize(Stage):
         """Adds `feature` [d] float32."""
         if not items:
             return
+        # As cropped: a recognizer subtracts its mean color itself, so that no caller
+        # forgets it (docs/decisions/vgg-face-input.md).
         crops = np.stack([item.values["crop"] for item in items])
         for item, feature in zip(items, self._recognizer.features(crops)):
             item.values["feature"] = np.asarray(feature, np.float32)

@@ -1,4 +1,8 @@
-"""Landmarks of decoded faces by dlib (Fig. 5)."""
+"""Landmarks of decoded faces by dlib (Fig. 5).
+
+DEST, the paper's library, is not available as a package:
+docs/decisions/craniofacial-measures.md.
+"""
 
 from typing import NamedTuple
 

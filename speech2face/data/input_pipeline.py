@@ -144,6 +144,7 @@ def voice_parser(
         waveform = augment.augmented_window(
             waveform, n_samples, augmentation, example_seed
         )
+        # Repeated, then cut: docs/decisions/short-and-long-clips.md.
         example["waveform"] = _fit_length(waveform, n_samples)
         return example
 

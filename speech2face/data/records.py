@@ -9,7 +9,8 @@ A voice record pairs the audio of one clip with the face feature of its speaker
 (Sec. 3, "Training"); spectrograms are computed in the graph, since the waveform has a
 sixth of their bytes. A face record pairs a face feature with the landmarks and the
 texture that the face decoder learns (Cole et al. 2017). Both hold *raw* recognizer
-features: `speech2face.data.normalizer` is the one place that scales them.
+features: `speech2face.data.normalizer` is the one place that scales them
+(docs/decisions/feature-normalizer.md).
 """
 
 import dataclasses

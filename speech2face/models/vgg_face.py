@@ -4,7 +4,8 @@ O. M. Parkhi, A. Vedaldi, A. Zisserman, "Deep Face Recognition", BMVC 2015: thir
 3 x 3 convolutions in five blocks, each block followed by a 2 x 2 max pool, then three
 fully connected layers; 145,002,878 parameters. Speech2Face freezes it and uses
 
-    face_feature (v_f)     fc7, 4096-D, before its ReLU unless asked otherwise
+    face_feature (v_f)     fc7, 4096-D, before its ReLU unless asked otherwise, which
+                           the ratios in Table 2 fit (docs/decisions/face-feature.md)
     face_logits (f_VGG)    fc8, 2622 identities, computed from relu(fc7)
 
 The input is RGB, 0 to 255 (docs/decisions/vgg-face-input.md); the mean color of the

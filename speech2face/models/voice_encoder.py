@@ -281,6 +281,7 @@ def _activate(
     x = layers.ReLU(dtype=dtype_policy, name=f"relu{number}")(x)
     if not config.batch_norm:
         return x
+    # The paper gives no settings: docs/decisions/batch-norm-settings.md.
     return FusedBatchNormalization(
         momentum=config.batch_norm_momentum,
         epsilon=config.batch_norm_epsilon,

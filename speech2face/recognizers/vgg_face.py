@@ -26,7 +26,8 @@ class VggFace:
         """Loads the weights that `speech2face.import_vgg_face` wrote.
 
         Args:
-          weights: its output file.
+          weights: its output file, whatever the format of the source
+            (docs/decisions/vgg-face-file-formats.md).
           fc7_relu: take fc7 after its ReLU. Not in the paper:
             docs/decisions/face-feature.md.
           precision: arithmetic of its convolutions.
@@ -58,6 +59,8 @@ class VggFace:
           float32 [n, 4096].
         """
         crops = checked_crops(face_crops, self.input_px)
+        # RGB, 0 to 255: the network subtracts its mean color itself
+        # (docs/decisions/vgg-face-input.md).
         return in_batches(
             lambda batch: self._net.predict_on_batch(batch)["fc7"],
             crops,

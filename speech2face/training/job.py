@@ -121,6 +121,8 @@ def check_same_recognizer(
 ) -> None:
     """Raises UserError if a decoder takes the features of another recognizer.
 
+    fc7 before and after its ReLU count as two: docs/decisions/face-feature.md.
+
     Args:
       info: `dataset.json` of the voice data set.
       recognizer: recognizer whose features the decoder takes.

@@ -5,7 +5,7 @@ respect to v_s are within a similar scale at an early iteration (we measured at 
 1000th iteration)" (Sec. 3). Its values, 0.025 and 200, hold for its feature scale,
 classes and decoder; the rule holds for any. Here the rule is a measurement: for one
 checkpoint of a run, the mean over examples of |d term / d v_s|_2, under either
-`loss_reduction`.
+`loss_reduction` (docs/decisions/loss-weights.md).
 """
 
 import dataclasses

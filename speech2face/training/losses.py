@@ -28,7 +28,8 @@ class Features(NamedTuple):
 
     Attributes:
       feature: v [batch, d].
-      decoder_activation: f_dec(v) [batch, units].
+      decoder_activation: f_dec(v) [batch, units], after its ReLU
+        (docs/decisions/f-dec.md).
       face_logits: f_VGG(v) [batch, classes].
       image: decoded face [batch, 224, 224, 3] in [0, 1]; needed only if
         `LossConfig.pixel_weight` is not 0.

@@ -59,8 +59,10 @@ def build_optimizer(
     Args:
       config: options of ADAM and of the schedule.
       precision: precision in which the networks compute.
-      units: see `UnitAdam`.
+      units: units of the last layer's weights, by path: see `UnitAdam`. Not in the
+        paper: docs/decisions/first-weights.md.
     """
+    # The paper's, with ADAM's default for beta2: docs/decisions/optimizer.md.
     schedule = keras.optimizers.schedules.ExponentialDecay(
         config.learning_rate,
         decay_steps=config.decay_steps,

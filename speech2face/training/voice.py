@@ -40,6 +40,7 @@ class Eq1:
         face_logits = self._decoder.head.logits(raw_feature)
         voice_logits = self._decoder.face_logits(voice_feature)
         with_image = bool(config.pixel_weight)
+        # The side of the true face takes no gradient: docs/decisions/eq1-reduction.md.
         return losses.voice_losses(
             config,
             true=self._features(face_feature, face_logits, with_image),

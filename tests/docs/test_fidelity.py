@@ -8,6 +8,7 @@ import re
 import pytest
 
 from tests.helpers.decisions import (
+    CITATION,
     PACKAGES,
     assert_test_exists,
     decisions,
@@ -72,6 +73,15 @@ def test_a_row_links_decisions_that_exist(row):
     assert row.decisions == (cell or "-")
     for text, slug in links:
         assert text == slug and slug in decisions(), slug
+
+
+@pytest.mark.parametrize("row", fidelity_rows(), ids=lambda row: row.paper[:40])
+def test_a_decision_is_cited_in_a_file_of_its_row(row):
+    paths = [REPOSITORY / name for name in in_backticks(row.files)]
+    texts = [path.read_text(encoding="utf-8") for path in paths]
+    cited = {slug for text in texts for slug in CITATION.findall(text)}
+    for slug in re.findall(r"\(decisions/([\w-]+)\.md\)", row.decisions):
+        assert slug in cited, slug
 
 
 def assert_flag_has_default(flag):
