@@ -27,12 +27,14 @@ from speech2face.config import VoiceTrainingConfig
 from speech2face.options import diff, run_command
 
 NAME = "ablations"
+# Of the measures, the one that compares between galleries and features.
 _DRAWN_MEASURE = "R@10 %, cos"
 
 
 def describe(config: VoiceTrainingConfig) -> str:
     """Names how a config departs from the paper's, apart from its duration."""
     papers = VoiceTrainingConfig()
+    # Batch, duration and precision depend on the machine, not on the choice.
     config = dataclasses.replace(config, loop=papers.loop)
     return diff(papers, config) or "the paper's config"
 
@@ -75,6 +77,7 @@ def _rows_of(run_dir: str, inputs: Inputs, clip_secs: float) -> list[Row]:
     keys = {
         "run": pathlib.Path(run_dir).name,
         "departs in": describe(material.model.config),
+        # Angles compare only within one recognizer, and the checksum tells two apart.
         "features": f"{recognizer.name} {recognizer.checksum[:8]}",
     }
     return [
@@ -91,6 +94,7 @@ def _draw(rows: Sequence[Row]) -> bytes:
         axis.plot(row.ours, -place, "o", color=plots.OURS)  # the first run on top
         if row.ci95:
             axis.plot(row.ci95, [-place] * 2, color=plots.OURS)
+    # Chance is the same for every run of one gallery: the first run's stands for all.
     axis.axvline(drawn[0].chance, color=plots.CHANCE, linestyle=":", label="chance")
     places = [-place for place in range(len(drawn))]
     axis.set_yticks(places, [row.keys["run"] for row in drawn])

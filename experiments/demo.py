@@ -167,6 +167,7 @@ def commands(folders: Folders, is_short: bool) -> Iterator[list[str]]:
 def _unseen_recordings(people: pathlib.Path) -> list[str]:
     """A clip of each of the first speakers of the test split."""
     clips = manifest.read_manifest(str(people / "manifest.csv"), str(people))
+    # By speaker, so that each has one clip, the last of theirs.
     unseen = {clip.speaker_id: clip.media for clip in clips if clip.split == "test"}
     return [str(path) for path in unseen.values()][:N_RECONSTRUCTED]
 

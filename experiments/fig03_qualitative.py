@@ -46,6 +46,7 @@ def run(material: Material, n_shown: int = 12, clip_ids: Sequence[str] = ()) -> 
     if clip_ids:
         indices = _indices_of(clip_ids, predictions.clip_ids)
     else:
+        # One clip a speaker, drawn by seed, so that nobody picks the good ones.
         indices = material.shown(n_shown)
     triplets = list(
         zip(

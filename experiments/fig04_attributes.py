@@ -302,6 +302,7 @@ def _kappa(table: np.ndarray) -> float:
     """Cohen's kappa of counts [k, k]; NaN if both sides have one class."""
     shares = table / table.sum()
     by_chance = float(shares.sum(axis=1) @ shares.sum(axis=0))
+    # Chance agrees always, but for rounding: kappa would be 0 / 0.
     if by_chance > 1 - 1e-12:
         return float("nan")
     return (float(np.trace(shares)) - by_chance) / (1 - by_chance)
@@ -310,6 +311,7 @@ def _kappa(table: np.ndarray) -> float:
 def _draw(agreements: Sequence[Agreement]) -> bytes:
     """One column for each attribute: S2F, ours above the paper's, then F2F."""
     n_columns = len(agreements) // len(SIDES)
+    # Inches: a column for each attribute, a line for each of four matrices.
     figure = plots.figure(4.2 * max(n_columns, 1), 16)
     axes = figure.subplots(2 * len(SIDES), n_columns, squeeze=False)
     for place, agreement in enumerate(agreements):

@@ -90,6 +90,7 @@ def compute_correlations(
       s2f_points: [n, 68, 2] of S2F.
       seed: seed of the random pairs.
     """
+    # No pair is true by accident: in a small sample one in n would count.
     other = derangement(len(f2f_points), seed)
     correlations = []
     for measure in MEASURES:
@@ -109,6 +110,7 @@ def derangement(n: int, seed: int) -> np.ndarray:
     """A random order [n] in which nothing stays in its place, for n > 1."""
     order = np.random.default_rng(seed).permutation(n)
     other = np.empty(n, int)
+    # One cycle through all in a random order: each takes the place of the next.
     other[order] = np.roll(order, 1)
     return other
 
@@ -131,6 +133,7 @@ def run(
     predictions = material.predictions()
     seed = material.inputs.sample_seed
     n_clips = len(predictions.clip_ids)
+    # The paper's 1,000 of its clips, or all if there are fewer.
     indices = np.random.default_rng(seed).permutation(n_clips)[:n]
     f2f = material.faces(predictions.face_features[indices])
     s2f = material.faces(predictions.voice_features[indices], exaggeration)
@@ -260,6 +263,7 @@ def _draw(rows: list[Row], drawn: Sequence[tuple[np.ndarray, np.ndarray]]) -> by
 
 
 def _draw_bars(axis: Any, rows: list[Row]) -> None:
+    # Two bars of 0.4 in a place of width 1 leave a gap to the next pair.
     places, width = np.arange(len(rows)), 0.4
     ours = [np.nan if row.ours is None else row.ours for row in rows]
     paper = [row.paper for row in rows]

@@ -80,6 +80,7 @@ def compute_pair_angles(
       speaker_ids: n names.
       videos: n names, None where the video is unknown.
     """
+    # Each pair once, and no clip with itself.
     left, right = np.triu_indices(len(features), 1)
     speakers = np.unique(np.asarray(speaker_ids), return_inverse=True)[1]
     names = np.array(["" if video is None else video for video in videos])
@@ -116,6 +117,7 @@ def run(material: Material, n_shown: int = 6) -> Result:
     predictions = material.predictions()
     clips = clips_of_speakers(predictions.speaker_ids)
     speakers = sorted(clips)
+    # Sorted, then shuffled: the order does not depend on that of the records.
     np.random.default_rng(material.inputs.sample_seed).shuffle(speakers)
     measured = _whole_speakers(clips, speakers)
     measured_speakers = [predictions.speaker_ids[i] for i in measured]
@@ -233,6 +235,7 @@ def _roc_area(pairs: PairAngles) -> float | None:
 
     if not len(pairs.between):
         return None
+    # Minus: a small angle should mean one speaker.
     return float(roc_auc_score(pairs.same_speaker, -pairs.angle))
 
 

@@ -62,6 +62,7 @@ def compute_pairs_of_two_values(
     pairs = []
     for clips in first_clip.values():
         if len(clips) > 1:
+            # One pair a speaker, so that no speaker counts more than another.
             one, two, *_ = sorted(clips)
             pairs.append((clips[one], clips[two]))
     if not pairs:

@@ -40,6 +40,7 @@ def compute_mismatches(readings: Readings) -> dict[str, list[int]]:
         [readings.s2f[i].age - readings.original[i].age for i in clips], float
     )
     is_wrong = true != predicted  # another decade
+    # Stable: clips of equal differences keep their order.
     order = np.argsort(years_older, kind="stable")
     mismatches["age mismatch, old to young"] = [
         int(clips[k]) for k in order if is_wrong[k] and years_older[k] < 0
@@ -61,6 +62,7 @@ def run(material: Material, provider: Provider) -> Result:
         if n_known:
             share = 100.0 * len(clips) / n_known
             rows.append(Row({"failure": f"{kind}, %"}, ours=share, n=n_known))
+        # A speaker with many clips would fill the line alone.
         shown = first_of_each_speaker(clips, predictions.speaker_ids)[:N_FAILURES]
         if shown:
             faces = material.faces(predictions.voice_features[shown]).images

@@ -107,6 +107,7 @@ def commands(folders: Folders, options: RehearsalOptions) -> Iterator[list[str]]
         f"--output_dir={folders.people}",
         f"--n_people={n_people}",
         f"--clips_per_person={clips_per_person}",
+        # People without a voice serve the decoder alone, of which little is asked here.
         "--n_silent_people=0",
     ]
     _write_manifests(folders)
@@ -146,6 +147,7 @@ def commands(folders: Folders, options: RehearsalOptions) -> Iterator[list[str]]
         f"--run_dir={folders.voice_run}",
         f"--width={0.03125 if options.short else options.width}",
         f"--epochs={_epochs(folders, 12 if options.short else options.iterations)}",
+        # Often, as a rehearsal lasts an hour: a kill costs two minutes at most.
         "--save_every=100",
         f"--summarize_every={1 if options.short else 10}",
         f"--validate_every={4 if options.short else 250}",
@@ -206,6 +208,7 @@ def check(result: Result) -> None:
     """
     _, angle, recall, _ = result.rows
     low = recall.ci95[0] if recall.ci95 else 0.0
+    # An angle that is missing counts as the worst one.
     is_near = float(angle.ours or 180) < float(angle.chance or 0)
     if not (is_near and low > float(recall.chance or 100)):
         raise UserError(
@@ -258,6 +261,7 @@ def _draw(log: Sequence[Mapping[str, Any]], one_answer_deg: float) -> bytes:
     angle.set_ylabel("angle (dashed: mean face), degrees")
     recalls = [e["recall_percent_10"] * 100 for e in val]
     recall.plot(val_steps, recalls, "-o", color=plots.PAPER)
+    # In the nearest 10 % of the gallery, chance is 10 %.
     recall.axhline(10, color=plots.CHANCE, ls="--")
     recall.set_ylim(bottom=0)
     recall.set_ylabel("recall@10 % (dashed: chance)")
@@ -278,6 +282,7 @@ def _write_manifests(folders: Folders) -> None:
         row["face"] = row["normalized_face"]
     clips = _rows(folders.people / "manifest.csv")
     for clip in clips:
+        # These say where the face is in a frame, and the face is a photograph here.
         clip.pop("face_x")
         clip.pop("face_y")
         clip["face"] = faces[clip["speaker_id"]]["face"]

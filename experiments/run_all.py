@@ -127,6 +127,7 @@ def run(
     }
     outcomes = []
     for experiment in EXPERIMENTS:
+        # Each experiment names the types that its `run` takes, in order.
         arguments = [given[kind] for kind in experiment.takes]
         outcomes.append(_run_one(experiment, arguments, inputs.output_dir))
     return outcomes
@@ -139,6 +140,7 @@ def _run_one(
     result, reason = None, ""
     try:
         result = experiment.run(*arguments)
+        # At once: what is done survives a later failure.
         results.write(result, output_dir)
     except (UserError, OSError) as error:  # a bug stops the run with its traceback
         reason = " ".join(str(error).split())

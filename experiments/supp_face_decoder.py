@@ -62,6 +62,7 @@ def read_photographs(
     """Reads gender and age in the true faces of the measured clips."""
     stream = material.stream(range(len(material.positions)))
     attributes: list[Attributes] = []
+    # In batches: 5,000 photographs at once would take 750 MB.
     while batch := list(itertools.islice(stream, PICTURES_AT_ONCE)):
         photographs = [decode_image(example.face_jpeg) for _, example in batch]
         attributes += classifier.attributes(photographs)
@@ -78,12 +79,14 @@ def compare(
       readings: what was read of each set of pictures, by label.
     """
     predictions, decoder = material.predictions(), material.model.decoder
+    # About the mean face, or all would look alike: most of a feature is common to all.
     true = predictions.face_features - decoder.mean_feature
     voices = predictions.voice_features - decoder.mean_feature
     measured = {(S2F_FEATURES, TRAINING): picture_sets.retrieval(voices, true)}
     for label, reading in readings.items():
         normalized = decoder.normalizer.normalize(reading.features)
         features = normalized - decoder.mean_feature
+        # A decoder shifts the features of all its pictures alike; this undoes it.
         recentered = features - features.mean(axis=0)
         measured[label, TRAINING] = picture_sets.retrieval(features, true)
         measured[label, OWN] = picture_sets.retrieval(recentered, true)
@@ -194,6 +197,7 @@ def _faces_by_branch(
     """Faces whole, from their landmarks alone, and from their textures alone."""
     decoder = material.model.decoder
     outputs = decoder.model(features, training=False)
+    # Each face's landmarks then move the same texture, that of the average face.
     average = decoder.model(decoder.mean_feature[np.newaxis], training=False)
     texture = np.repeat(average["texture"], len(features), axis=0)
     moved = decoder.model.get_layer("warp")((texture, outputs["landmarks"]))

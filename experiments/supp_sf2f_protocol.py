@@ -45,6 +45,7 @@ GALLERIES = (50, 100)  # people; SF2F's code has 100
 _OURS = "rows read here"
 _SF2F_ROWS = "rows of SF2F's repository: another classifier"
 _VOX2FACE_ROWS = "rows of Vox2Face: other recognizer, galleries not stated"
+# Names of VoxCeleb's people; published rows are of some of these.
 _VOXCELEB_ID = re.compile(r"id\d{5}")
 
 
@@ -90,6 +91,7 @@ def read_photographs(
     def batches() -> Iterator[np.ndarray]:
         batch: list[np.ndarray] = []
         for index, example in material.stream(range(len(person))):
+            # The bytes tell photographs apart: several clips may have the same one.
             key = int(person[index]), example.face_jpeg
             if key not in seen:
                 seen.add(key)
@@ -153,6 +155,7 @@ def render_rows(
         ends = interval(own, [str(i) for i in range(m)])
         row = Row(_keys(method, title), float(own.mean()), ci95=ends, n=m)
         rows.append(dataclasses.replace(row, chance=others))
+    # A gallery of more people than there are cannot be drawn.
     for size in [size for size in GALLERIES if size <= m]:
         recalls = compute_recalls(distances.cosine, person, size, n_galleries, seed)
         for k, percent in recalls.items():
@@ -232,6 +235,7 @@ def run(
         embeddings = picture_sets.read_set(batches, recognizer).features
         distances = compute_distances(embeddings, means)
         rows[label] = render_rows(label, distances, person, options.n_galleries, seed)
+    # One clip a person, so that people with many clips count no more than others.
     if weights and len(names) >= N_PARTS:
         clips = draw_clips(speakers, len(names), seed)
         for label, batches in picture_sets.picture_batches(

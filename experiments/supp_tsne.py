@@ -68,6 +68,8 @@ def compute_map(features: np.ndarray, seed: int = 0) -> np.ndarray:
         metric="cosine",
         init="random",
         method="exact" if len(features) <= _MAX_EXACT_CLIPS else "barnes_hut",
+        # A third of few clips: scikit-learn refuses as many neighbors as there are
+        # clips.
         perplexity=min(_MAX_PERPLEXITY, (len(features) - 1) / 3),
         random_state=seed,
     ).fit_transform(np.asarray(features, np.float64))
@@ -167,7 +169,9 @@ def one_in_each_cell(
       (column from the left, line from below) -> index of the point.
     """
     lowest, highest = points.min(axis=0), points.max(axis=0)
+    # Not less than 1e-9: all points may share a coordinate.
     scaled = (points - lowest) / np.maximum(highest - lowest, 1e-9)
+    # The highest point belongs to the last cell, not to one beyond.
     places = np.minimum((scaled * n_cells).astype(int), n_cells - 1)
     found: dict[tuple[int, int], int] = {}
     for index, (column, line) in enumerate(places):
@@ -249,6 +253,7 @@ def _draw(
         for line, (name, points) in enumerate(maps.items()):
             axis = axes[line, column]
             _draw_map(axis, points, of_label, shown)
+            # Without ticks: the coordinates of t-SNE mean nothing.
             axis.set(title=f"{name}, by {label}" if label else name, xticks=[])
             axis.set_yticks([])
         axes[0, column].legend(title=label or None, fontsize=8, markerscale=1.5)

@@ -144,6 +144,7 @@ def _vgg_face_table() -> Table:
 def _face_decoder_table() -> Table:
     from speech2face.models import face_decoder
 
+    # Any mean landmarks do: only shapes are read.
     landmarks = np.full([paper.N_LANDMARKS, 2], paper.FACE_PX / 2)
     model = face_decoder.build_face_decoder(
         FaceDecoderConfig(), paper.VGG_FACE_FEATURE_DIM, landmarks

@@ -86,6 +86,7 @@ def compute_retrieval(predictions: "Predictions") -> Retrieval:
     """Ranks the true faces, and counts what the voices retrieve."""
     from speech2face.inference.evaluation import gallery
 
+    # Clips that share a photograph have one face in the gallery, not copies of it.
     faces, true_index = gallery(predictions.face_features)
     voices = predictions.voice_features
     ranks, hubness = {}, {}
@@ -120,6 +121,7 @@ def run(material: Material) -> Result:
     """Measures the table with 3 and 6 seconds of audio, and draws the CMC curves."""
     measured: dict[int, Retrieval] = {}
     rows: list[Row] = []
+    # The paper's two durations, by one model.
     for secs in (3, 6):
         predictions = material.predictions(secs)
         measured[secs] = compute_retrieval(predictions)
@@ -196,6 +198,7 @@ def _median_rows(
     paper = published.MEDIAN_RANK if column == published.MEDIAN_RANK_COLUMN else None
     rows = []
     for unit, title in ((1.0, "median rank"), (100 / n_faces, "median rank, %")):
+        # The paper's rank is among its 5,000 faces, ours among n.
         papers_unit = 1.0 if unit == 1.0 else 100 / published.TABLE_3_N
         row = Row(
             {**keys, "measure": title},
@@ -203,6 +206,7 @@ def _median_rows(
             ci95=ends and (unit * ends[0], unit * ends[1]),
             n=len(ranks),
             paper=paper and paper * papers_unit,
+            # The median of a rank that is uniform over 1 to n.
             chance=unit * (n_faces + 1) / 2,
         )
         rows.append(row)
@@ -230,6 +234,7 @@ def draw_curves(measured: dict[int, Retrieval]) -> bytes:
     for secs, color in zip(measured, (plots.PAPER, plots.OURS)):
         _draw_match(left, secs, measured[secs], color)
         _draw_recall(right, secs, measured[secs], color)
+    # Chance finds the true face in k percent of the gallery k times in a hundred.
     left.plot([0, 100], [0, 100], ":", color=plots.CHANCE, label="chance")
     right.plot([0, 10], [0, 10], ":", color=plots.CHANCE, label="chance")
     left.set(title="Cumulative match", xlabel="nearest % of the gallery")
@@ -243,6 +248,7 @@ def draw_curves(measured: dict[int, Retrieval]) -> bytes:
 def _draw_match(axis: Any, secs: int, measured: Retrieval, color: str) -> None:
     """The share of voices whose face is within each share of the gallery."""
     ranks, places = np.sort(measured.ranks["cos"]), np.arange(1, measured.n + 1)
+    # How many of the sorted ranks are at or below each place.
     matched = 100.0 * np.searchsorted(ranks, places, "right") / len(ranks)
     percent = 100.0 * places / measured.n
     axis.plot(percent, matched, color=color, label=f"{secs} s, cos")

@@ -130,6 +130,7 @@ def main(options: AtScaleOptions, many: ManyHostsOptions) -> None:
             examples_per_sec,
             records_per_sec,
             record_bytes,
+            # Networks are sold in bits, stores in bytes.
             network_bytes_per_sec=1e9 / 8 * many.network_gbit_per_sec,
             storage_bytes_per_sec=1e9 * many.storage_gbyte_per_sec,
             checkpoint_secs=checkpoint_secs,
@@ -171,6 +172,7 @@ def _read_report(path: pathlib.Path) -> dict[str, Any]:
 
 def to_markdown(costs: list[Cost], n_clips: int) -> str:
     """The table, one row for each data set."""
+    # A stage that took no time is not a column.
     stages = [name for name in costs[0].core_secs if costs[0].core_secs[name]]
     lines = [
         "| sound | kB a clip | disk, TB | core hours: "
@@ -180,6 +182,7 @@ def to_markdown(costs: list[Cost], n_clips: int) -> str:
     ]
     for cost in costs:
         hours = [cost.core_secs[name] * n_clips / 3600 for name in stages]
+        # As if all cores were busy all the time: clips do not wait for one another.
         days = cost.total_core_secs * n_clips / N_CORES / SECS_A_DAY
         cells = [
             cost.encoding,
@@ -187,6 +190,7 @@ def to_markdown(costs: list[Cost], n_clips: int) -> str:
             f"{cost.record_bytes * n_clips / 1e12:.2f}",
             *(f"{hour:,.0f}" for hour in [*hours, sum(hours)]),
             f"{days:.1f}",
+            # As many machines as one would need days.
             f"{math.ceil(days)}",
         ]
         lines.append(f"| {' | '.join(cells)} |")

@@ -79,6 +79,8 @@ def drawn_frames(height: int, width: int, n: int) -> Iterator[Frame]:
       width: width of each frame, px.
       n: how many.
     """
+    # From small to large, because each size is found on a level of the pyramid of its
+    # own.
     for seed, share in enumerate(np.linspace(_SMALLEST_FACE, _LARGEST_FACE, n)):
         scene = scenes.draw(height, width, share * height, seed)
         x, y = scene.place
@@ -179,6 +181,7 @@ def dlib_search() -> Search:
             )
             for found in detector(np.ascontiguousarray(picture), 1)
         ]
+        # The most confident first, as ours; [0, 5] where there is none.
         return np.array(sorted(boxes, key=lambda box: -box[4])).reshape(-1, 5)
 
     return search

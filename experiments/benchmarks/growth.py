@@ -37,6 +37,7 @@ from speech2face.options import Options, option, run_command
 from speech2face.paper import SAMPLE_RATE_HZ
 
 _N_QUERIES = 100
+# The default of the record jobs: a work folder has a file for each chunk.
 _CLIPS_PER_CHUNK = 8
 _FITTED_RANGE = 100  # smaller sizes measure what does not grow, such as imports
 
@@ -114,6 +115,7 @@ def draw(curve: Curve, points: Sequence[Point]) -> bytes:
     sizes = np.array([point.size for point in points])
     secs = [point.secs for point in points]
     axes.loglog(sizes, secs, "o-", color=plots.OURS, label="seconds")
+    # Through the largest size, where the curve should end on it.
     line = secs[-1] * sizes / sizes[-1]
     axes.loglog(sizes, line, ":", color=plots.CHANCE, label="a straight line")
     if all(point.memory_gb for point in points):
@@ -167,6 +169,7 @@ def _recording(secs: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "long.wav"
         with soundfile.SoundFile(path, "w", SAMPLE_RATE_HZ, 1) as file:
+            # One second again and again: an hour of noise need not be in memory.
             for _ in range(secs):
                 file.write(second)
         model.voice_features([SoundFile(path)])  # loads and traces
@@ -190,12 +193,14 @@ def _gallery(n_faces: int) -> float:
         retrieval.write_gallery(path, n_faces)
         gallery = np.load(path, mmap_mode="r")
         true = random.integers(0, n_faces, _N_QUERIES)
+        # Nearer to its face than to others, as the features of a trained model are.
         queries = gallery[true] + random.normal(size=(_N_QUERIES, retrieval.DIM))
 
         def search() -> None:
             neighbors.ranks(queries.astype(np.float32), gallery, true, "cos")
 
         search()
+        # A small gallery takes milliseconds, of which the fastest of many counts.
         repeats = max(1, 100_000 // n_faces)
         return min(_processor_secs(search) for _ in range(repeats))
 
@@ -237,6 +242,7 @@ def _resuming(n_rows: int) -> float:
         folder = pathlib.Path(name)
         _write_list(folder / "list.csv", n_rows)
         _plan(folder)
+        # Every second chunk is finished: an empty file says so.
         for chunk in range(0, n_rows // _CLIPS_PER_CHUNK, 2):
             (folder / f".work/done/{chunk:08d}.chunk").touch()
         return _processor_secs(lambda: sum(1 for _ in _plan(folder).pending()))
@@ -256,6 +262,7 @@ def _hosts(n_hosts: int) -> float:
     """Seconds of all hosts together, with the defaults of `at_scale`."""
     rates = many_hosts.Rates(
         examples_per_sec=100.0,
+        # Measured by `at_scale` on two cores: docs/performance.md.
         records_per_sec=1_400.0,
         record_bytes=208_600.0,
         network_bytes_per_sec=10e9 / 8,

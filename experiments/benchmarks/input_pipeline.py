@@ -31,6 +31,7 @@ from speech2face.errors import UserError
 from speech2face.messages import counted
 from speech2face.options import Options, option, run_command
 
+# Each option at a strength that a training might use; all at once is the worst case.
 _AUGMENTED: dict[str, dict[str, Any]] = {
     "as they are": {},
     "augmented": {
@@ -126,6 +127,7 @@ def measure(options: InputPipelineOptions) -> dict[str, float]:
         "cores": n_cores,
         **rates,
         "bare": _bare_records_per_sec(options, step),
+        # Examples a second, if a step were nothing but matrix products.
         "consumed_per_sec": product_operations / product_secs / n_operations,
     }
 

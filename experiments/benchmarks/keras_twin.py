@@ -67,6 +67,7 @@ class Twin(keras.Model):
         width = config.voice_encoder.width
         self.encoder = table_1(width, decoder.recognizer.feature_dim, fc2_unit)
         self.f_dec = face_decoder.decoder_activation_layer(decoder.model)
+        # Sec. 3: the decoder is fixed while the voice encoder is trained.
         self.f_dec.trainable = False
         self.decoder = decoder
         # Sec. 3: ADAM, 1e-3 decayed by 0.95 every 10,000 iterations, beta 1 of 0.5.
@@ -79,6 +80,7 @@ class Twin(keras.Model):
         with tf.GradientTape() as tape:
             voice = self.encoder(spectrogram(waveform), training=True)
             loss = tf.reduce_mean(self._eq_1(raw, tf.cast(voice, tf.float32)))
+            # A factor in float16 alone; otherwise the loss itself.
             scaled = self.optimizer.scale_loss(loss)
         variables = self.encoder.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables))
@@ -93,6 +95,7 @@ class Twin(keras.Model):
         unit_voice = voice / tf.norm(voice, axis=-1, keepdims=True)
         l2 = tf.reduce_sum((unit_face - unit_voice) ** 2, -1)
         config = self._loss_config
+        # No factor T^2 and no entropy of the teacher: Eq. 1 has neither.
         distillation = tf.nn.softmax_cross_entropy_with_logits(
             tf.nn.softmax(self._f_vgg(face) / config.temperature),
             self._f_vgg(voice) / config.temperature,
@@ -102,6 +105,7 @@ class Twin(keras.Model):
 
     def _f_vgg(self, feature: tf.Tensor) -> tf.Tensor:
         """The recognizer's logits of a normalized feature, [batch, classes]."""
+        # The head takes raw features, and v_s is predicted normalized.
         raw = self.decoder.normalizer.denormalize(feature)
         if self.decoder.head.relu_input:
             raw = tf.nn.relu(raw)
@@ -129,6 +133,7 @@ def table_1(width: float, feature_dim: int, fc2_unit: float) -> keras.Model:
     for index, (channels, stride, is_pooled) in enumerate(_CONVOLUTIONS, start=1):
         x = layers.Conv2D(max(1, round(channels * width)), _KERNEL, stride)(x)
         if index == len(_CONVOLUTIONS):
+            # Over time, before the last ReLU and BN, as in Table 1.
             x = keras.ops.mean(x, axis=1)
         x = layers.BatchNormalization()(layers.ReLU()(x))
         if is_pooled:

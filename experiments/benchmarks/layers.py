@@ -51,6 +51,7 @@ class Layer(NamedTuple):
         n_rows, n_columns, _, filters = self.kernel
         return (
             batch,
+            # Without padding.
             (height - n_rows) // self.stride + 1,
             (width - n_columns) // self.stride + 1,
             filters,
@@ -86,6 +87,7 @@ def main(options: LayerOptions) -> None:
             cells += _cells(secs.get(way), layer.n_operations)
         n_operations += layer.n_operations
         print(f"| {' | '.join(cells)} |", flush=True)
+        # Seen also where the table is written to a file: a layer takes seconds.
         print(f"  {layer.name}: {cells[1:]}", file=sys.stderr, flush=True)
     cells = ["sum"]
     for way in _WAYS:
@@ -120,6 +122,7 @@ def table_1(width: float, batch_size: int) -> list[Layer]:
     shape = (batch_size, n_frames, paper.N_BANDS, 2)
     for row in voice_encoder.TABLE_1:
         if row.layer.startswith("maxpool"):
+            # Max pooling halves time and leaves frequency as it is.
             shape = (shape[0], shape[1] // 2, *shape[2:])
         if row.channels is None or not row.layer.startswith("conv"):
             continue
@@ -178,6 +181,7 @@ def _fastest(
             start = time.process_time()
             result = operation()
             if hasattr(result, "numpy"):
+                # Waits: a device may compute after the call has returned.
                 result.numpy()
             if repeat:  # the first call may compile
                 times[name].append(time.process_time() - start)

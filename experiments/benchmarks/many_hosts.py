@@ -119,8 +119,10 @@ def last_without_waiting(rates: Rates, plan: Plan, rule: Rule) -> int:
     above = 2
     while not waits(above):
         above *= 2
+        # Reading never holds it up: a billion hosts are no limit in practice.
         if above > 1 << 30:
             return above
+    # Bisection: `below` hosts do not wait, `above` hosts do.
     below = above // 2
     while above - below > 1:
         middle = (above + below) // 2
@@ -176,6 +178,8 @@ def simulate(
     def next_loss(now: float) -> float:
         if not rates.losses_a_day:
             return math.inf
+        # Losses are independent of one another, so the time between them is
+        # exponential.
         return now + random.exponential(between_losses)
 
     now, saved, saving, n_losses = 0.0, 0, 0.0, 0
@@ -187,8 +191,10 @@ def simulate(
             now, saved, saving = end, saved + n, saving + rates.checkpoint_secs
         else:
             n_losses += 1
+            # All iterations since the last checkpoint are lost with the host.
             now = loss_at + rates.restart_secs
             loss_at = next_loss(now)
+    # What is neither saving nor the iterations, each counted once.
     lost = now - saving - n_iterations * step_secs
     return Training(now / SECS_A_DAY, saving / SECS_A_DAY, lost / SECS_A_DAY, n_losses)
 
@@ -260,6 +266,7 @@ def measure_reading() -> tuple[float, float]:
         info = random_data.write_records(folder, paper.VGG_FACE_FEATURE_DIM, _N_RECORDS)
         n_bytes = sum((folder / s.name).stat().st_size for s in info.shards("train"))
         loop = LoopConfig(batch_size=64, epochs=n_epochs, shuffle_buffer=256)
+        # The last share: all records before it in a batch are skipped.
         share = BatchShare(63, 64, 64)
         stream = iter(records_of_share(folder, info, loop, 0, share, Damage()))
         next(stream)  # starts its threads, and fills the buffer
@@ -271,11 +278,13 @@ def measure_reading() -> tuple[float, float]:
 
 def measure_writing(folder: str) -> float:
     """Returns bytes a second with which a file is written to the disk of `folder`."""
+    # Random: a file system that compresses would write zeros too fast.
     block = np.random.default_rng(0).bytes(1 << 20)
     with tempfile.TemporaryFile(dir=folder) as file:
         start = time.perf_counter()
         for _ in range(_WRITTEN_MB):
             file.write(block)
         file.flush()
+        # To the disk, not only into the system's memory.
         os.fsync(file.fileno())
         return _WRITTEN_MB * len(block) / (time.perf_counter() - start)

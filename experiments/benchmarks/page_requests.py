@@ -60,12 +60,14 @@ def _voice() -> bytes:
 def _page() -> Iterator[tuple[subprocess.Popen, int]]:
     """Starts the page; yields its process and its port once it is ready."""
     with socket.socket() as free:
+        # The system chooses a free port, which the page then takes.
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "speech2face.app", f"--port={port}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None  # a pipe was asked for
+            # Its first line says that it can be opened.
             if not process.stdout.readline():
                 raise RuntimeError("the page did not start; see above")
             yield process, port

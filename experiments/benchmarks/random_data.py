@@ -22,6 +22,7 @@ N_SHARDS = 16  # a whole group of the input pipeline: all are read at once
 
 def noise(n_clips: int) -> np.ndarray:
     """Random sound of 6 s, [n_clips, 96,000] float32."""
+    # About as loud as speech; not one sample in a trillion is clipped.
     sound = np.random.default_rng(0).normal(0, 0.1, (n_clips, CLIP_SAMPLES))
     return sound.astype(np.float32)
 
@@ -29,6 +30,7 @@ def noise(n_clips: int) -> np.ndarray:
 def mean_landmarks() -> np.ndarray:
     """Random points in the middle of a face, [68, 2] float32 pixels."""
     random = np.random.default_rng(0)
+    # Not all in one place: the warp's spline could not be solved.
     return random.uniform(60, 160, (paper.N_LANDMARKS, 2)).astype(np.float32)
 
 
@@ -41,6 +43,7 @@ def decoder(feature_dim: int) -> "DecoderBundle":
 
     n_classes = paper.VGG_FACE_IDENTITIES
     random = np.random.default_rng(0)
+    # Logits of about 1, whatever the dimension of the features.
     weights = random.normal(0, feature_dim**-0.5, (feature_dim, n_classes))
     config, landmarks = FaceDecoderConfig(), mean_landmarks()
     # Raw features of `examples` are standard normal: their norm is sqrt(feature_dim).

@@ -55,6 +55,7 @@ def measure(n_repeats: int, minutes: float) -> Iterator[Timing]:
 
     model = Speech2Face.load()
     clips = [_noise(6.0, seed) for seed in range(N_TOGETHER)]
+    # Both shapes of a batch are traced before the clock starts.
     model(clips[0])
     model(clips[:2])
     one = min(_timed(lambda: model(clips[0])) for _ in range(n_repeats))
@@ -70,6 +71,7 @@ def measure(n_repeats: int, minutes: float) -> Iterator[Timing]:
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "long.wav"
         soundfile.write(path, _noise(60 * minutes, 0), SAMPLE_RATE_HZ)
+        # Once: it takes minutes, beside which the noise of a call is small.
         long = _timed(lambda: model.voice_features([SoundFile(path)]))
     yield Timing(
         f"a recording of {minutes:g} minutes",
@@ -83,6 +85,7 @@ def measure(n_repeats: int, minutes: float) -> Iterator[Timing]:
 def _noise(secs: float, seed: int) -> np.ndarray:
     draw = np.random.default_rng(seed)
     samples = draw.standard_normal(round(secs * SAMPLE_RATE_HZ), np.float32)
+    # About as loud as speech.
     return samples * np.float32(0.1)
 
 

@@ -28,6 +28,7 @@ from experiments.benchmarks.timing import Timing
 from speech2face.metrics import neighbors
 from speech2face.options import Options, option, run_command
 
+# Of the compact model's features, dlib's.
 DIM = 128
 N_QUERIES = 100
 K = 10
@@ -68,6 +69,7 @@ def write_gallery(path: pathlib.Path, n: int) -> None:
     gallery = np.lib.format.open_memmap(path, "w+", np.float32, (n, DIM))
     for start in range(0, n, _ROWS_AT_ONCE):
         block = gallery[start : start + _ROWS_AT_ONCE]
+        # Into the mapped file: a million faces would take 512 MB.
         block[:] = random.standard_normal(block.shape, np.float32)
     gallery.flush()
 

@@ -54,6 +54,7 @@ class Row:
     def _figure(self, value: float) -> str:
         if self.unit == "ms":
             return f"{1e3 * value:,.1f} ms"
+        # Rates are in the hundreds, where decimals are noise.
         digits = 2 if self.unit == "s" else 0
         return f"{value:,.{digits}f} {self.unit}"
 
@@ -72,6 +73,7 @@ def found_in(printed: str) -> tuple[str, list[str]]:
     """Divides what a benchmark printed into the rest and its lines of the table."""
     rest, lines, is_in_table = [], [], False
     for line in printed.splitlines():
+        # The table goes on while lines begin with a bar.
         is_in_table = line == _HEADER or (is_in_table and line.startswith("|"))
         if not is_in_table:
             rest.append(line)

@@ -81,6 +81,7 @@ def main(options: BenchmarkOptions) -> None:
         printed, rows_of_section = rows.found_in(_output_of(section))
         sections += heading + printed
         lines += rows_of_section
+        # After each benchmark: an hour's results survive a failure of the next.
         head = f"# Benchmarks\n\n{machine()}\n\n{rows.of_lines(lines)}"
         files.write_atomically(path, (head + sections).encode())
     print(f"\nwrote {path}")

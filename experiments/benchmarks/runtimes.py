@@ -111,6 +111,7 @@ def measure(
     from speech2face.exports import comparison, network
 
     waveforms = random_data.noise(1)
+    # Before anything is rounded.
     expected = network.in_keras(model, waveforms)["feature"]
     graph = _keras(model)
     calls: dict[str, Call] = {
@@ -164,6 +165,7 @@ def _exported(
     """Writes and opens one file: the call, and the bytes on disk."""
     from speech2face.exports import comparison, export_job, small_weights
 
+    # Rounded only while the file is written: Keras keeps its weights.
     with small_weights.rounded([model.encoder, model.decoder.model], kind):
         export_job.FORMATS[name].write(model, path, kind)
     return export_job.FORMATS[name].load(path), comparison.size_bytes(path)
@@ -180,6 +182,7 @@ def _keras(model: "Speech2Face", xla: bool = False) -> Call:
     )
 
     def call(waveforms: np.ndarray) -> Outputs:
+        # numpy() waits for the device.
         return {name: value.numpy() for name, value in graph(waveforms).items()}
 
     return call

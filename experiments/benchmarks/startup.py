@@ -87,7 +87,9 @@ def _cold_request(n_repeats: int) -> Timing:
         soundfile.write(path, random_data.noise(1)[0], SAMPLE_RATE_HZ)
         command = ["-c", _RECONSTRUCT, "--audio", path, "--output_dir", folder]
         runs = [timing.run_command(command) for _ in range(n_repeats)]
+    # The last two words are the script's; the command's own lines are before them.
     times = [[float(t) for t in run.stdout.split()[-2:]] for run in runs]
+    # Each the fastest, perhaps of different processes.
     secs, imported = map(min, zip(*times))
     note = f"{min(run.memory_mb for run in runs):.0f} MB"
     floor = Beside("import of TensorFlow before it", imported)

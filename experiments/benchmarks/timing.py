@@ -108,6 +108,7 @@ def matrix_product(dtype: str = "float32") -> tuple[Callable[[], object], float]
 
     size = (MATRIX_SIZE, MATRIX_SIZE)
     matrix = tf.cast(tf.random.stateless_normal(size, seed=(0, 0)), dtype)
+    # The sum is one number to fetch instead of 16 MB.
     product = tf.function(lambda: tf.reduce_sum(tf.matmul(matrix, matrix)))
     return lambda: product().numpy(), 2.0 * MATRIX_SIZE**3
 
@@ -137,6 +138,7 @@ class Run(NamedTuple):
 
 def peak_bytes(usage: resource.struct_rusage) -> int:
     """The peak resident memory of a process."""
+    # macOS counts bytes, Linux kilobytes.
     return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
@@ -172,6 +174,7 @@ def run_command(arguments: Sequence[str]) -> Run:
       RuntimeError: it does not exit with 0; the message ends with its last output.
     """
     start = time.perf_counter()
+    # A file, not a second pipe: a full one would stop the process.
     with tempfile.TemporaryFile("w+") as stderr:
         command = [sys.executable, *arguments]
         process = subprocess.Popen(

@@ -41,6 +41,7 @@ def table_1(width: float) -> Any:
         modules.append(nn.Conv2d(n_in, n_out, 4, stride))
         if index == len(_CONVOLUTIONS):
             modules.append(nn.AdaptiveAvgPool2d((1, None)))  # over time
+        # Ours in PyTorch's terms: a momentum of 0.01 is Keras' 0.99.
         modules += [nn.ReLU(), nn.BatchNorm2d(n_out, eps=1e-3, momentum=0.01)]
         if is_pooled:
             modules.append(nn.MaxPool2d((2, 1)))
@@ -77,6 +78,7 @@ def main() -> None:
     network = table_1(args.width)
     network(clips[:1])  # shapes of the first FC
     network = network.to(memory_format=layout)
+    # Sec. 3's rate, beta 1 and epsilon.
     adam = torch.optim.Adam(network.parameters(), 1e-3, betas=(0.5, 0.999), eps=1e-4)
 
     def features(x: Any) -> Any:
@@ -95,6 +97,7 @@ def main() -> None:
     secs, cpu_secs = fastest(step, args.n_repeats)
     network.train(False)
     forward_secs, forward_cpu_secs = fastest(forward, args.n_repeats)
+    # Linux counts kilobytes.
     memory_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     print(
         json.dumps(

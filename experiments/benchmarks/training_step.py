@@ -125,6 +125,7 @@ def report(sides: Mapping[str, Measurements]) -> str:
             ]
         )
     ours, twin = sides["ours"], sides["twin"]
+    # Waiting for most of a step means that records are what it lacks.
     bound = "input" if ours["wait_secs"] > ours["secs"] / 2 else "compute"
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join(
@@ -184,6 +185,7 @@ def n_operations(options: TrainingStepOptions) -> float:
         shapes = architecture.shapes_for(model, (frames, paper.N_BANDS, 2))
         names = [row.layer for row in voice_encoder.TABLE_1]
         rows = architecture.built_layers(model, names, [shapes])
+    # Three passes, each a multiplication and an addition.
     return 6.0 * sum(row.multiply_adds for row in rows)
 
 
@@ -206,6 +208,7 @@ def _ours(options: TrainingStepOptions, folder: pathlib.Path) -> Iterator[Measur
     for _ in range(options.n_steps + 1):
         start, cpu_start = time.perf_counter(), time.process_time()
         batch = next(batches)
+        # Strings cannot go to the device.
         batch.pop("clip_id")
         wait_secs = time.perf_counter() - start
         trainer.train_step(batch)["total"].numpy()  # waits for the step

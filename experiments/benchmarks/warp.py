@@ -71,6 +71,7 @@ def _backward(
     secs = timing.fastest(calls, n_repeats, time.process_time)
     return Timing(
         f"warp, order 1{suffix}, backward, processor time",
+        # The two are only measured together: a backward pass needs a forward one.
         secs[_WITH_GRADIENTS] - secs[_FORWARD],
         "forward, processor time",
         secs[_FORWARD],
@@ -90,6 +91,7 @@ def operations(batch_size: int) -> dict[str, Callable[[], Any]]:
     )
     rng = np.random.default_rng(0)
     ys, xs = np.mgrid[:FACE_PX, :FACE_PX] + 0.5
+    # Displacements of a resize: the same gathers as a warp, without its spline.
     to_smaller = np.stack([xs, ys]) * (SMALLER_PX / FACE_PX - 1)
     to_smaller = to_smaller[None].astype(np.float32)
     size = (batch_size, FACE_PX, FACE_PX, 3)
@@ -97,6 +99,7 @@ def operations(batch_size: int) -> dict[str, Callable[[], Any]]:
     images = tf.Variable(rng.random(size, np.float32))
     smaller = tf.Variable(images[:, :SMALLER_PX, :SMALLER_PX])
     mean = decoder.mean_landmarks[None].repeat(batch_size, 0)
+    # A few pixels from the mean, as predicted landmarks are.
     points = tf.Variable(mean + rng.normal(0, 3, mean.shape).astype(np.float32))
 
     def forward(**kwargs):
