@@ -72,7 +72,8 @@ def _job_stages(voices: pathlib.Path) -> Iterator[Timing]:
     stages = read_json(voices / "report.json")["stages"]
     per_clip = {
         # Of the clips that came into the stage: earlier ones reject some.
-        name: stage["core_secs"] / stage["in"] for name, stage in stages.items()
+        name: stage["core_secs"] / stage["in"]
+        for name, stage in stages.items()
     }
     total = sum(per_clip.values())
     for name, secs in per_clip.items():

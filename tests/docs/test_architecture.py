@@ -51,7 +51,9 @@ def test_the_import_rule_is_drawn_as_import_linter_checks_it():
     project = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     packages, rooms = (
         re.findall(r'"([^"]+)"', lines)[::-1]
-        for lines in re.findall(r"^layers = \[(.*?)\]", project, re.DOTALL | re.MULTILINE)
+        for lines in re.findall(
+            r"^layers = \[(.*?)\]", project, re.DOTALL | re.MULTILINE
+        )
     )
     *drawn_rooms, commands = drawn[: len(rooms)]
     assert [names(line) for line in drawn_rooms] == [names(line) for line in rooms[:-1]]
