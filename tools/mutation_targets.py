@@ -105,9 +105,9 @@ TARGETS = {
     "speech2face/metrics/statistics.py": Target(
         f"{_TESTS}/metrics/test_metrics.py", "pearson or confusion or bootstrap"
     ),
-    "speech2face/metrics/neighbors.py": Target(f"{_TESTS}/metrics/test_search.py"),
+    "speech2face/metrics/neighbors.py": Target(f"{_TESTS}/metrics/test_neighbors.py"),
     "experiments/lib/published.py": Target(
-        "tests/experiments/test_published.py "
+        "tests/experiments/lib/test_published.py "
         "tests/experiments/test_table1_architecture.py",
         "printed or whole or rates or published_one or the_one_difference",
     ),

@@ -17,7 +17,7 @@ CHIP_PADDING = 0.25  # around the mean face, in face widths
 ALIGNED_LANDMARKS = (*range(27, 55), *range(60, 65))
 # The mean face to which dlib aligns, (x, y) in face widths, at those landmarks.
 # Measured from `dlib.get_face_chip_details`, which is linear in the landmarks;
-# tests/speech2face/recognizers/test_face_chip.py compares it with ours.
+# tests/speech2face/recognizers/test_dlib_alignment.py compares it with ours.
 # fmt: off
 MEAN_FACE = (
     (0.490127, 0.203352), (0.490127, 0.307009), (0.490127, 0.409805),
