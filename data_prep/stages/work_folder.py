@@ -15,6 +15,7 @@ million clips has 212,500 chunks. See docs/decisions/resumable-data-jobs.md.
 import contextlib
 import dataclasses
 import errno
+import itertools
 import json
 import os
 import pathlib
@@ -168,11 +169,8 @@ class WorkFolder:
             saved = [clips for _, clips in self.chunks()]
         except (UserError, OSError, ValueError):
             return False
-        ids = [
-            [[c.clip_id for c in clips] for clips in plan] for plan in (saved, chunks)
-        ]
-        flat = [[c for clips in plan for c in clips] for plan in (saved, chunks)]
-        return ids[0] == ids[1] and relative(flat[0]) == relative(flat[1])
+        have_same_ids = _ids(saved) == _ids(chunks)
+        return have_same_ids and _relative_clips(saved) == _relative_clips(chunks)
 
     def chunks(self) -> Iterator[tuple[int, list[Clip]]]:
         """Yields the index and the clips of every chunk."""
@@ -290,6 +288,14 @@ class WorkFolder:
 
     def _file(self, index: int) -> pathlib.Path:
         return self._done / f"{index:08d}.chunk"
+
+
+def _ids(chunks: Sequence[Sequence[Clip]]) -> list[list[str]]:
+    return [[clip.clip_id for clip in clips] for clips in chunks]
+
+
+def _relative_clips(chunks: Sequence[Sequence[Clip]]) -> list[Clip]:
+    return relative(list(itertools.chain.from_iterable(chunks)))
 
 
 def _parse_worker_end(line: str) -> WorkerEnd | None:
