@@ -94,7 +94,9 @@ def read_frame(
     """
     require_file(path)
     if not 0 <= at_secs < _MAX_SECS:  # also catches NaN
-        raise UserError(f"{path}: frame time {at_secs} s is not >= 0")
+        raise UserError(
+            f"{path}: frame time {at_secs} s is not >= 0", reason="bad_times"
+        )
     name = os.fspath(path)
     with containers.open_media(path, name) as opened:
         stream = _video_stream(opened, name)

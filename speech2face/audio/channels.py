@@ -54,7 +54,8 @@ class Mixer:
         if len(self._sums) != n_channels:
             raise UserError(
                 f"a block has {n_channels} channels; the one before it had "
-                f"{len(self._sums)}"
+                f"{len(self._sums)}",
+                reason="bad_shape",
             )
         if self.is_settled:
             return
