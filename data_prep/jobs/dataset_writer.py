@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
+from data_prep import unexpected
 from data_prep.clips.manifest import SPLITS
 from data_prep.stages.work_folder import ChunkSummary, Rejection, WorkFolder
 from speech2face import files
@@ -96,7 +97,8 @@ def write_report(
     """Writes `report.json` and `quarantine.csv`.
 
     The report counts clips by stage, split and reason, and measures speed. The
-    quarantine has a row for each rejected clip: clip_id, stage, reason, detail.
+    quarantine has a row for each rejected clip: clip_id, stage, reason, detail. The log
+    gets a traceback of each kind of error that nobody expected.
 
     Args:
       output_dir: folder of the data set.
@@ -109,7 +111,8 @@ def write_report(
       The report.
     """
     folder = files.as_path(output_dir)
-    report, rejections = _summarize(works, passes)
+    report, rejections, tracebacks = _summarize(works, passes)
+    unexpected.log_once(tracebacks)
     report["wall_secs_of_last_run"] = round(wall_secs, 2)
     text = io.StringIO()
     writer = csv.writer(text)
@@ -181,11 +184,12 @@ def _feature(record: bytes) -> np.ndarray:
 
 def _summarize(
     works: Sequence[WorkFolder], passes: Sequence[WorkFolder]
-) -> tuple[dict[str, Any], list[Rejection]]:
-    """Returns the report, without the duration, and all rejections."""
+) -> tuple[dict[str, Any], list[Rejection], dict[str, str]]:
+    """Returns the report, without the duration, all rejections, and tracebacks."""
     stages: dict[str, dict[str, Any]] = {}
     splits: dict[str, dict[str, int]] = {}
     rejections: list[Rejection] = []
+    tracebacks: dict[str, str] = {}
     for work in works:
         for chunk in map(work.summary, sorted(work.done())):
             for counts in chunk.stages:
@@ -194,6 +198,7 @@ def _summarize(
                 rejected = stages[rejection.stage]["rejected"]
                 rejected[rejection.reason] = rejected.get(rejection.reason, 0) + 1
             rejections += chunk.rejections
+            tracebacks.update(chunk.tracebacks)
             if work not in passes and chunk.split:
                 _add_split(splits, chunk)
     for total in stages.values():
@@ -207,7 +212,7 @@ def _summarize(
         "splits": splits,
         "stages": stages,
     }
-    return report, rejections
+    return report, rejections, tracebacks
 
 
 def _add_stage(stages: dict[str, dict[str, Any]], counts: dict[str, Any]) -> None:

@@ -74,6 +74,9 @@ def run_stage(stage: Stage, chunk: Chunk) -> Chunk:
 def result_of(chunk: Chunk, recognizer: dict[str, Any]) -> ChunkResult:
     """Returns what is stored of a finished chunk."""
     records = [i.values["record"] for i in chunk.items if i.rejection is None]
+    tracebacks: dict[str, str] = {}
+    for item in chunk.items:
+        tracebacks.update(item.tracebacks)
     summary = ChunkSummary(
         index=chunk.index,
         split=chunk.items[0].clip.split if chunk.items else "",
@@ -81,6 +84,7 @@ def result_of(chunk: Chunk, recognizer: dict[str, Any]) -> ChunkResult:
         rejections=[item.rejection for item in chunk.items if item.rejection],
         recognizer=recognizer,
         record_bytes=[len(record) for record in records],
+        tracebacks=tracebacks,
     )
     return ChunkResult(summary, records)
 

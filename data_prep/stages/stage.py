@@ -8,13 +8,16 @@ its reason, skips the remaining stages, and does not stop the job. Models are lo
 import dataclasses
 from typing import Any
 
+from data_prep import unexpected
 from data_prep.clips.manifest import Clip
 from data_prep.stages import beam_worker, work_folder
 from data_prep.stages.work_folder import Rejection
 from speech2face.errors import UserError
 
-# What damaged media raise. RuntimeError is dlib's, MemoryError and EOFError come from
-# absurd sizes in headers. Any other error is a bug and stops the job.
+# What damaged media raise. MemoryError and EOFError come from absurd sizes in headers.
+# A ValueError or RuntimeError that is no UserError may be a library's or a bug's: it
+# rejects the clip, too, under a reason of its own (`unexpected`). Any other error is a
+# bug and stops the job.
 DATA_ERRORS = (ValueError, OSError, RuntimeError, MemoryError, EOFError)
 
 
@@ -27,12 +30,14 @@ class Item:
       chunk_index: index of the chunk that it belongs to.
       values: what the stages have made so far, by name.
       rejection: why it was rejected; None if it was not.
+      tracebacks: of an error that nobody expected, by its kind; empty if there is none.
     """
 
     clip: Clip
     chunk_index: int = 0
     values: dict[str, Any] = dataclasses.field(default_factory=dict)
     rejection: Rejection | None = None
+    tracebacks: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 class Stage:
@@ -74,6 +79,10 @@ def reject(item: Item, stage: str, error: Exception) -> None:
     if getattr(error, "errno", None) in work_folder.DISK_FULL:
         raise error
     detail = " ".join(str(error).split()) or type(error).__name__
+    if unexpected.is_unexpected(error):
+        kind = unexpected.kind_of(error)
+        detail = f"{kind}: {detail}"
+        item.tracebacks[kind] = unexpected.traceback_of(error)
     item.rejection = Rejection(item.clip.clip_id, stage, reason_of(error), detail)
     item.values.clear()
 
@@ -85,4 +94,4 @@ def reason_of(error: Exception) -> str:
     # "invalid" is UserError's default: the place that raised it named no reason.
     if isinstance(error, UserError) and error.reason != "invalid":
         return error.reason
-    return "bad_data"
+    return unexpected.REASON if unexpected.is_unexpected(error) else "bad_data"

@@ -106,6 +106,7 @@ class ChunkSummary:
       rejections: rejections of the clips without a record.
       recognizer: its name, feature_dim and checksum.
       record_bytes: size of each record.
+      tracebacks: one of each kind of error that nobody expected (`unexpected.kind_of`).
     """
 
     index: int
@@ -114,6 +115,7 @@ class ChunkSummary:
     rejections: list[Rejection]
     recognizer: dict[str, Any]
     record_bytes: list[int]
+    tracebacks: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass

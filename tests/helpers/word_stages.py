@@ -5,6 +5,7 @@ import time
 from data_prep.clips.manifest import Clip
 from data_prep.stages.stage import Stage
 from data_prep.stages.work_folder import WorkFolder
+from speech2face.errors import UserError
 
 RECOGNIZER = {"name": "none", "feature_dim": 1, "checksum": "0"}
 JOB = {"kind": "test", "tuple": (1, 2)}
@@ -16,7 +17,10 @@ class Parse(Stage):
     name = "parse"
 
     def process(self, item):
-        item.values["number"] = int(item.clip.media)
+        try:
+            item.values["number"] = int(item.clip.media)
+        except ValueError:
+            raise UserError("it is no number", reason="no_number") from None
 
 
 class Slow(Stage):

@@ -9,7 +9,12 @@ import pytest
 from data_prep.clips.manifest import Clip
 from data_prep.jobs import dataset_writer, record_job
 from data_prep.stages.beam_worker import WorkerEnd
-from data_prep.stages.work_folder import ChunkResult, ChunkSummary, WorkFolder
+from data_prep.stages.work_folder import (
+    ChunkResult,
+    ChunkSummary,
+    Rejection,
+    WorkFolder,
+)
 from speech2face.data import dataset_info, records
 from speech2face.errors import UserError
 
@@ -72,6 +77,24 @@ def test_statistics_are_those_of_the_training_split(work, tmp_path):
     np.testing.assert_allclose(found.mean, features.mean(0), atol=1e-6)
     norms = np.sqrt((features**2).sum(1))
     assert found.mean_norm == pytest.approx(norms.mean(), rel=1e-6)
+
+
+def test_a_traceback_of_each_kind_is_in_the_log_once(tmp_path, caplog):
+    work = WorkFolder(tmp_path / ".work")
+    work.start({"kind": "test"}, [[Clip("clip 0", "x")], [Clip("clip 1", "x")]])
+    kind = "ValueError in test_dataset_writer.py, line 1"
+    stage = {"stage": "read", "n_in": 1, "n_out": 0, "secs": 0.0, "core_secs": 0.0}
+    for index in (0, 1):
+        rejection = Rejection(f"clip {index}", "read", "unexpected_error", kind)
+        summary = ChunkSummary(
+            index, "", [stage], [rejection], {}, [], {kind: "Traceback of it\n"}
+        )
+        work.save(ChunkResult(summary, []))
+    for _ in range(2):  # a job of photographs writes its report twice
+        report = dataset_writer.write_report(tmp_path, [work], 1.0)
+    assert report["stages"]["read"]["rejected"] == {"unexpected_error": 2}
+    assert caplog.text.count("Traceback of it") == 1
+    assert f"rejected as unexpected_error: {kind}" in caplog.text
 
 
 # A finished data set, at the next start

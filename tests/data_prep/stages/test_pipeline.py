@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from data_prep.stages.beam_worker import WorkerEnd
@@ -41,6 +42,37 @@ class Deadly(Stage):
         item.values["record"] = item.clip.media.encode()
 
 
+class Broadcast(Stage):
+    """A bug: arrays that do not fit each other."""
+
+    name = "broadcast"
+
+    def process(self, item):
+        if item.values["number"] % 2:
+            np.zeros(3) + np.zeros(4)
+        item.values["record"] = item.clip.media.encode()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_a_value_error_of_a_bug_is_counted_apart_with_its_traceback(
+    tmp_path, n_workers
+):
+    words = ["1", "2", "3", "5"]
+    results = run(tmp_path, words, [Parse(), Broadcast()], n_workers=n_workers)
+    assert [r.records for r in results] == [[b"2"], []]
+    rejections = [r for result in results for r in result.summary.rejections]
+    assert [r.clip_id for r in rejections] == ["clip 1", "clip 3", "clip 5"]
+    for rejection in rejections:
+        assert rejection.reason == "unexpected_error"
+        assert rejection.detail.startswith("ValueError in test_pipeline.py, line ")
+        assert "could not be broadcast" in rejection.detail
+    for result in results:
+        ((kind, text),) = result.summary.tracebacks.items()
+        assert rejections[0].detail.startswith(f"{kind}: ")
+        assert text.startswith("Traceback") and "np.zeros(3) + np.zeros(4)" in text
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_counts_records_and_rejections(tmp_path, n_workers):
@@ -54,7 +86,11 @@ def test_counts_records_and_rejections(tmp_path, n_workers):
     assert counts[0] == [("open", 3, 3), ("parse", 3, 2), ("halve", 2, 1)]
     assert counts[2] == [("open", 1, 1), ("parse", 1, 1), ("halve", 1, 0)]
     first, second = results[0].summary.rejections
-    assert (first.clip_id, first.stage, first.reason) == ("clip x", "parse", "bad_data")
+    assert (first.clip_id, first.stage, first.reason) == (
+        "clip x",
+        "parse",
+        "no_number",
+    )
     assert (second.clip_id, second.reason, second.detail) == (
         "clip 5",
         "odd",

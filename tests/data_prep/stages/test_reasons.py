@@ -180,11 +180,12 @@ def test_reasons_of_videos(folder):
     [
         (UserError("a sentence", reason="odd"), "odd"),
         (UserError("a.wav is silent"), "bad_data"),
-        (ValueError("a.wav is silent"), "bad_data"),
+        (ValueError("a.wav is silent"), "unexpected_error"),
+        (RuntimeError("a.wav is silent"), "unexpected_error"),
         (OSError("unreadable"), "bad_data"),
         (FileNotFoundError("a.wav"), "missing_file"),
         # It has an attribute `reason`, which is a sentence.
-        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "is unreadable"), "bad_data"),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "unreadable"), "unexpected_error"),
     ],
 )
 def test_a_reason_is_never_read_out_of_a_message(error, reason):
