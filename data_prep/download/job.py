@@ -13,6 +13,7 @@ from typing import Any
 
 import tqdm
 
+from data_prep import unexpected
 from data_prep.clips import avspeech
 from data_prep.clips.avspeech import Segment
 from data_prep.download import output_folder, segment_cutter
@@ -284,8 +285,13 @@ class _Job:
                     path,
                     self._options.max_height_px,
                 )
-        except ValueError as error:  # of the media: a later attempt gets the same bytes
+        except UserError as error:  # of the media: a later attempt gets the same bytes
             raise UnavailableError("failed", str(error), is_final=True) from None
+        except ValueError as error:  # a library's or a bug's: `unexpected`
+            kind = unexpected.kind_of(error)
+            unexpected.log_once({kind: unexpected.traceback_of(error)})
+            reason = f"{unexpected.REASON}: {kind}"
+            raise UnavailableError("failed", reason, is_final=True) from None
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise OSError(

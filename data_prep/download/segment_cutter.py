@@ -5,6 +5,7 @@ from the key frame before the segment and encoded again from the frame on screen
 start: copying packets instead, as a stream copy does, would begin at that key frame.
 """
 
+import contextlib
 import fractions
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -48,7 +49,8 @@ def cut(
       Bytes written.
 
     Raises:
-      UserError: no such segment, no sound or no picture in it, or unreadable.
+      UserError: no such segment, no sound or no picture in it, unreadable, or nothing
+        that H.264 and FLAC can store.
     """
     picture, sound = sources[0], sources[-1]
     samples, rate_hz = decoding.decode_segment(sound, "the video", start_secs, end_secs)
@@ -62,7 +64,7 @@ def cut(
     if len(samples) > 2:  # surround: records have one channel anyway
         samples = channels.one_channel(samples.T)[None]
     frames = media.frames_between(picture, "the video", start_secs, end_secs)
-    with files.atomic_path(path, is_ours=True) as temporary:
+    with files.atomic_path(path, is_ours=True) as temporary, _encoding():
         with av.open(str(temporary), "w", format="mp4") as out:
             # The sound's stream exists before the first packet is written.
             sound_stream = _add_sound_stream(out, rate_hz, len(samples))
@@ -71,6 +73,20 @@ def cut(
                 out.mux(sound_stream.encode(frame))
             out.mux(sound_stream.encode())
     return pathlib.Path(path).stat().st_size
+
+
+@contextlib.contextmanager
+def _encoding() -> Iterator[None]:
+    """Puts into words what FFmpeg cannot encode; errors of the disk stay."""
+    try:
+        yield
+    except OSError:
+        raise
+    except av.FFmpegError as error:
+        raise UserError(
+            f"the segment cannot be stored as H.264 with FLAC: {error.strerror}",
+            reason="not_encodable",
+        ) from None
 
 
 def _write_picture(
@@ -82,6 +98,11 @@ def _write_picture(
     stream = None
     for full_image, frame_secs in frames:
         image = _even(_limit_height(full_image, max_height_px))
+        if not image.size:
+            raise UserError(
+                "the video's pictures are less than 2 px wide or high",
+                reason="too_small",
+            )
         if stream is None:  # the size is known with the first picture
             stream = _add_picture_stream(out, image)
         rgb = av.VideoFrame.from_ndarray(image, format="rgb24")
