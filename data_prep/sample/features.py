@@ -13,6 +13,18 @@ _OPEN = 0.01  # a mouth that is open less far is drawn closed: the gap is below 
 
 # A man's trait `beard`, in [0, 1], says what he wears.
 _FULL_BEARD, _STUBBLE = 0.72, 0.45
+# Where it grows. A pair is a soft edge: bare skin at the first number, hair from the
+# second on, or the other way round.
+_CHEEK_Y = 0.64  # its upper end at the ears
+_CHEEK_DROP = 0.48  # how much lower it ends in the middle
+_CHEEK_EDGE, _CHEEK_ROUGHNESS = (-0.12, 0.14), 0.05
+_CHIN_Y = 0.10  # below the middle of the mouth: from there on it grows inward
+_CHIN_SLOPE = 0.9
+_JAW_X = (0.28, 0.44)  # its inner edge beside the mouth
+_MUSTACHE_Y, _MUSTACHE_TOP = 0.14, (0.0, 0.05)  # below the tip of the nose
+_MUSTACHE_X = (0.36, 0.48)  # its outer edge
+_UPPER_LIP, _LOWER_LIP, _LIP_CORNER = (-0.03, 0.01), (-0.01, 0.04), (-0.02, 0.05)
+_BEARD_BLUR = 0.025
 
 
 def add_lips(
@@ -118,18 +130,20 @@ def _beard_area(grid: Grid, shape: Shape) -> np.ndarray:
     y, abs_x = grid.y, grid.abs_x
     half = np.maximum(shape.half_width(y[:, 0]), 0.05)[:, None]
     # It starts higher at the ears than beside the mouth.
-    cheek_line = 0.64 + 0.48 * np.clip(1 - abs_x / half, 0, 1)
-    jaw = smoothstep(-0.12, 0.14, y - cheek_line - 0.05 * grid.noise(0.08, seed=7))
-    below_mouth = np.clip(y - shape.mouth_y - 0.10, 0, 1)
-    jaw = jaw * smoothstep(0.28, 0.44, abs_x + 0.9 * below_mouth)
-    mustache = smoothstep(0.0, 0.05, y - shape.nose_y - 0.14)
-    mustache = mustache * (1 - smoothstep(0.36, 0.48, abs_x))
+    cheek_line = _CHEEK_Y + _CHEEK_DROP * np.clip(1 - abs_x / half, 0, 1)
+    roughness = _CHEEK_ROUGHNESS * grid.noise(0.08, seed=7)
+    jaw = smoothstep(*_CHEEK_EDGE, y - cheek_line - roughness)
+    below_mouth = np.clip(y - shape.mouth_y - _CHIN_Y, 0, 1)
+    jaw = jaw * smoothstep(*_JAW_X, abs_x + _CHIN_SLOPE * below_mouth)
+    mustache = smoothstep(*_MUSTACHE_TOP, y - shape.nose_y - _MUSTACHE_Y)
+    mustache = mustache * (1 - smoothstep(*_MUSTACHE_X, abs_x))
     top, _, _, bottom = shape.mouth_curves(grid.x)
-    mouth = smoothstep(-0.03, 0.01, y - top) * (1 - smoothstep(-0.01, 0.04, y - bottom))
-    mouth_half = shape.mouth_half
-    mouth = mouth * (1 - smoothstep(mouth_half - 0.02, mouth_half + 0.05, abs_x))
+    mouth = smoothstep(*_UPPER_LIP, y - top) * (1 - smoothstep(*_LOWER_LIP, y - bottom))
+    corner_begin, corner_end = (shape.mouth_half + x for x in _LIP_CORNER)
+    mouth = mouth * (1 - smoothstep(corner_begin, corner_end, abs_x))
     # The mouth is cut out again after the blur, which spreads the beard over the lips.
-    return grid.blur(np.maximum(jaw, mustache) * (1 - mouth), 0.025) * (1 - mouth)
+    hair = np.maximum(jaw, mustache) * (1 - mouth)
+    return grid.blur(hair, _BEARD_BLUR) * (1 - mouth)
 
 
 def add_brows(grid: Grid, shape: Shape, color: np.ndarray) -> np.ndarray:

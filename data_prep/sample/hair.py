@@ -16,7 +16,7 @@ _X_RANGE, _Y_RANGE = (-1.85, 1.85), (-2.4, 2.9)
 _PART_X = 0.30  # a side part, above the middle of an eye
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class _Style:
     """A haircut; lengths in units."""
 
@@ -37,22 +37,46 @@ class _Style:
 
 
 # None hangs below the chin: a decoder has no landmarks there, and would draw the mean
-# of long hair and bare necks beside everybody's neck. The numbers are volume, line_y,
-# front_y, inset, fray, waves.
-_LONG = _Style(0.12, -0.98, 1.55, 0.06, behind=(1.26, 1.52))
-_WAVES = _Style(0.18, -0.96, 1.50, 0.03, waves=0.10, behind=(1.40, 1.45), has_part=True)
-_BOB = _Style(0.15, -0.92, 1.35, 0.08, behind=(1.32, 1.30), has_part=True)
-_TIED = _Style(0.06, -1.00, 0.35, -0.04)
-_CURLS = _Style(
-    0.26, -0.92, 1.05, 0.0, 0.5, 0.30, behind=(1.48, 1.10), has_part=True, shine=0.25
+# of long hair and bare necks beside everybody's neck.
+_LONG = _Style(volume=0.12, line_y=-0.98, front_y=1.55, inset=0.06, behind=(1.26, 1.52))
+_WAVES = _Style(
+    volume=0.18,
+    line_y=-0.96,
+    front_y=1.50,
+    inset=0.03,
+    waves=0.10,
+    behind=(1.40, 1.45),
+    has_part=True,
 )
-_PIXIE = _Style(0.13, -0.90, 0.45, -0.02, has_part=True)
-_SHORT = _Style(0.13, -0.98, 0.22)
-_PARTED = _Style(0.15, -0.98, 0.25, has_part=True)
-_CROPPED = _Style(0.03, -1.00, 0.20, fray=0.5, shine=0.25)
-_CURLY = _Style(0.20, -0.96, 0.22, fray=0.5, waves=0.30, shine=0.25)
-_RECEDING = _Style(0.05, -1.20, 0.25, fray=0.42, has_part=True)
-_BALD = _Style(0.0, -1.5, 0.25, fray=0.4, has_part=True)
+_BOB = _Style(
+    volume=0.15,
+    line_y=-0.92,
+    front_y=1.35,
+    inset=0.08,
+    behind=(1.32, 1.30),
+    has_part=True,
+)
+_TIED = _Style(volume=0.06, line_y=-1.00, front_y=0.35, inset=-0.04)
+_CURLS = _Style(
+    volume=0.26,
+    line_y=-0.92,
+    front_y=1.05,
+    inset=0.0,
+    fray=0.5,
+    waves=0.30,
+    behind=(1.48, 1.10),
+    has_part=True,
+    shine=0.25,
+)
+_PIXIE = _Style(volume=0.13, line_y=-0.90, front_y=0.45, inset=-0.02, has_part=True)
+_SHORT = _Style(volume=0.13, line_y=-0.98, front_y=0.22)
+_PARTED = _Style(volume=0.15, line_y=-0.98, front_y=0.25, has_part=True)
+_CROPPED = _Style(volume=0.03, line_y=-1.00, front_y=0.20, fray=0.5, shine=0.25)
+_CURLY = _Style(
+    volume=0.20, line_y=-0.96, front_y=0.22, fray=0.5, waves=0.30, shine=0.25
+)
+_RECEDING = _Style(volume=0.05, line_y=-1.20, front_y=0.25, fray=0.42, has_part=True)
+_BALD = _Style(volume=0.0, line_y=-1.5, front_y=0.25, fray=0.4, has_part=True)
 
 # The trait `hair_style`, in [0, 1], picks one; more frequent styles stand twice.
 _WOMEN = (_LONG, _WAVES, _BOB, _TIED, _CURLS, _PIXIE)
