@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Colors of matplotlib, the same in every figure; 0.6 is a gray.
 OURS, PAPER, CHANCE = "tab:blue", "tab:orange", "0.6"
-FACE_PX = 160  # of a face on a sheet: six columns fit the results page
+SHEET_FACE_PX = 160  # of a face on a sheet: six columns fit the results page
 _DPI = 120  # 8 inches become 960 px; the results page is 1,024 px wide
 
 
@@ -42,7 +42,7 @@ def face_sheet(
     rows: Sequence[Sequence[np.ndarray]],
     titles: Sequence[str] = (),
     captions: Sequence[Sequence[str]] | None = None,
-    face_px: int = FACE_PX,
+    face_px: int = SHEET_FACE_PX,
     headings: Sequence[str] = (),
 ) -> bytes:
     """Faces in rows, a title above each column and a caption below each face.

@@ -23,7 +23,7 @@ def test_shows_the_clips_asked_for():
         .faces(shared_material().predictions().voice_features[[2]])
         .images[0]
     )
-    face = plots._resized(expected, plots.FACE_PX)[80, 80]
+    face = plots._resized(expected, plots.SHEET_FACE_PX)[80, 80]
     np.testing.assert_array_equal(cell(result.picture, 0, 5), face)
     with pytest.raises(ValueError, match="no clip nobody"):
         fig03_qualitative.run(shared_material(), clip_ids=["clip1", "nobody"])

@@ -58,7 +58,7 @@ def test_sheet_shows_photograph_and_every_set_of_the_same_clip(folder, monkeypat
 
         def shown(column, top=top):
             x = MARGIN_PX + column * STEP
-            return sheet[top : top + plots.FACE_PX, x : x + plots.FACE_PX]
+            return sheet[top : top + plots.SHEET_FACE_PX, x : x + plots.SHEET_FACE_PX]
 
         other = Image.open(folder / f"{predictions.clip_ids[index]}.png")
         expected = np.asarray(other.resize((224, 224), Image.Resampling.BICUBIC))
@@ -154,10 +154,10 @@ def test_walks_begin_and_end_where_they_should():
 
     def cell(row, column):
         y, x = MARGIN_PX + row * STEP, MARGIN_PX + column * STEP
-        return sheet[y : y + plots.FACE_PX, x : x + plots.FACE_PX]
+        return sheet[y : y + plots.SHEET_FACE_PX, x : x + plots.SHEET_FACE_PX]
 
     def small(image):
-        return plots._resized(image, plots.FACE_PX)
+        return plots._resized(image, plots.SHEET_FACE_PX)
 
     np.testing.assert_array_equal(cell(0, 0), small(faces[0]))
     np.testing.assert_array_equal(cell(0, 6), small(faces[len(features) // 2]))
