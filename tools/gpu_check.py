@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 ROOT = pathlib.Path(__file__).parents[1]
 TOLERANCE = 1e-3  # of the largest value
-FEATURE_DIM, N_LANDMARKS, FACE_PX = 4096, 68, 224
 EVERY_PX = 8  # the reference holds every 8th pixel of a picture: a small file
 N_CALLS = 5  # timed, after one that compiles
 
@@ -61,18 +60,19 @@ def build(width: float, policy: str) -> dict[str, "keras.Model"]:
     """
     import keras
 
+    from speech2face import paper
     from speech2face.config import FaceDecoderConfig, VoiceEncoderConfig
     from speech2face.models import face_decoder, voice_encoder, warp
 
     encoder = voice_encoder.build_table_1(
-        VoiceEncoderConfig(width=width), FEATURE_DIM, policy
+        VoiceEncoderConfig(width=width), paper.VGG_FACE_FEATURE_DIM, policy
     )
     points = mean_landmarks()
     decoder = face_decoder.build_face_decoder(
-        FaceDecoderConfig(), FEATURE_DIM, points, policy
+        FaceDecoderConfig(), paper.VGG_FACE_FEATURE_DIM, points, policy
     )
-    image = keras.Input((FACE_PX, FACE_PX, 3))
-    moved = keras.Input((N_LANDMARKS, 2))
+    image = keras.Input((paper.FACE_PX, paper.FACE_PX, 3))
+    moved = keras.Input((paper.N_LANDMARKS, 2))
     layer = warp.SplineWarp(points.astype("float32"), 1, name="warp")
     warping = keras.Model([image, moved], {"image": layer((image, moved))})
     for model in (encoder, decoder):
@@ -86,9 +86,11 @@ def mean_landmarks() -> np.ndarray:
     Points drawn anywhere come as near as 1 px once they have moved. The spline is then
     ill-conditioned: in float32, TensorFlow and JAX are each 3e-3 px from float64.
     """
+    from speech2face import paper
+
     grid = np.stack(np.meshgrid(np.arange(9), np.arange(8)), axis=-1).reshape(-1, 2)
-    jitter = np.random.default_rng(1).uniform(-2, 2, (N_LANDMARKS, 2))
-    return 64 + 12 * grid[:N_LANDMARKS] + jitter
+    jitter = np.random.default_rng(1).uniform(-2, 2, (paper.N_LANDMARKS, 2))
+    return 64 + 12 * grid[: paper.N_LANDMARKS] + jitter
 
 
 def set_weights(model: "keras.Model") -> None:
@@ -114,14 +116,18 @@ def set_weights(model: "keras.Model") -> None:
 
 def inputs(batch: int, frames: int) -> dict[str, Any]:
     """Random inputs of each network, by its name."""
+    from speech2face import paper
+
     random = np.random.default_rng(3)
-    moved = mean_landmarks() + random.normal(0, 2, (batch, N_LANDMARKS, 2))
-    shape = (batch, frames, 257, 2)
+    moved = mean_landmarks() + random.normal(0, 2, (batch, paper.N_LANDMARKS, 2))
+    shape = (batch, frames, paper.N_BANDS, 2)
+    pictures = (batch, paper.FACE_PX, paper.FACE_PX, 3)
+    features = (batch, paper.VGG_FACE_FEATURE_DIM)
     return {
         "Table 1": random.standard_normal(shape, np.float32),
-        "face decoder": random.normal(0, 0.3, (batch, FEATURE_DIM)).astype("float32"),
+        "face decoder": random.normal(0, 0.3, features).astype("float32"),
         "warp": [
-            random.uniform(0, 1, (batch, FACE_PX, FACE_PX, 3)).astype("float32"),
+            random.uniform(0, 1, pictures).astype("float32"),
             moved.astype("float32"),
         ],
     }
