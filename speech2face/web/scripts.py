@@ -24,35 +24,53 @@ NAME_REGIONS = """() => {
 }"""
 
 # Gradio sends whole blocks only and drops the block in which the recording is stopped;
-# and a block that it sends late comes after the end of the recording. So the first
-# press of Stop waits until all that was recorded before it was sent, and nothing is on
-# its way any more. A second press stops at once.
-_QUIET_MS, _PATIENCE_MS = 300, 30_000
+# and a block that it sends late comes after the end of the recording. A block is sent in
+# two requests: the sound, whose answer is a key, and an event that names the key. So the
+# first press of Stop waits until events have named all blocks up to the press. Those
+# that follow may still be on their way. A second press stops at once.
+_PATIENCE_MS = 30_000
 _FINISH_SECOND = f"""() => {{
   const now = () => performance.now();
-  let sending = 0, lastSent = 0, sentMs = 0;  // sentMs, recordedMs: of sound
   let resumed = 0, recordedMs = 0;
+  let blocks = [];  // {{ms: of sound, key, named: whether an event has}}, in their order
   const soundMs = async (wav) => {{
     if (wav.size <= 44) return 0;  // a header
     const header = new DataView(await wav.slice(0, 44).arrayBuffer());
     return (wav.size - 44) / header.getUint32(28, true) * 1e3;  // bytes a second
   }};
+  const namedMs = () => {{  // of the sound before the first block that no event names
+    const missing = blocks.findIndex((block) => !block.named);
+    const named = missing < 0 ? blocks : blocks.slice(0, missing);
+    return named.reduce((sum, block) => sum + block.ms, 0);
+  }};
   const send = window.fetch;
+  const upload = async (files, request) => {{
+    const sent = files.map(() => ({{named: false}}));
+    blocks.push(...sent);
+    const answer = await send(...request);
+    const keys = answer.ok ? await answer.clone().json() : [];
+    for (const [index, block] of sent.entries()) {{
+      block.ms = await soundMs(files[index]);
+      // The name behind the key's "/" may be written otherwise in an event.
+      block.key = keys[index]?.split('/')[0];
+      block.named = !block.key;  // refused: no event will name it
+    }}
+    return answer;
+  }};
   window.fetch = async (...request) => {{
-    const address = String(request[0]?.url ?? request[0]);
-    if (!/[/](upload|queue[/]join)/.test(address)) return send(...request);
-    sending += 1;
-    try {{
-      const answer = await send(...request);
-      for (const file of request[1]?.body?.getAll?.('files') ?? [])
-        sentMs += await soundMs(file);
-      return answer;
-    }} finally {{ sending -= 1; lastSent = now(); }}
+    const address = String(request[0]?.url ?? request[0]), body = request[1]?.body;
+    if (/[/]upload/.test(address) && body?.getAll)
+      return upload(body.getAll('files'), request);
+    const answer = await send(...request);
+    if (/[/]queue[/]join/.test(address))
+      for (const block of blocks)
+        block.named ||= block.key && String(body).includes(block.key);
+    return answer;
   }};
   const devices = navigator.mediaDevices, open = devices?.getUserMedia;
   if (open) devices.getUserMedia = async (wanted) => {{
     const stream = await open.call(devices, wanted);  // once the visitor has agreed
-    resumed = now(); recordedMs = sentMs = 0;
+    resumed = now(); recordedMs = 0; blocks = [];
     return stream;
   }};
   document.addEventListener('click', (event) => {{
@@ -65,8 +83,7 @@ _FINISH_SECOND = f"""() => {{
     const pressed = now();
     recordedMs += pressed - resumed;
     const finish = () => {{
-      const isSent = !sending && now() - lastSent > {_QUIET_MS} && sentMs >= recordedMs;
-      if (isSent || now() - pressed > {_PATIENCE_MS}) {{
+      if (namedMs() >= recordedMs || now() - pressed > {_PATIENCE_MS}) {{
         button.click();
         button.removeAttribute('aria-busy');
       }} else setTimeout(finish, 50);
