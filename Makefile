@@ -51,13 +51,13 @@ needs-of-demo:
 	echo "3 GB of memory. Interrupt it at any time; the same command resumes."
 
 needs-of-test:
-	echo "make test: 10 to 27 minutes on two cores after the installation, 2 GB of disk,"
-	echo "2 GB of memory for each process. make test-fast takes a third of the time."
+	echo "make test: about 10 minutes on two free cores after the installation, 2 GB of"
+	echo "disk, 2 GB of memory for each process. make test-fast takes 3 minutes."
 
 needs-of-rehearse:
 	echo "make rehearse: the README from top to bottom, the notebooks, the main job, kills, the"
-	echo "page in a browser, every format of an export, all experiments at the paper's size."
-	echo "5 to 20 minutes on two cores, 4 GB of memory."
+	echo "page in a browser, every format of an export, all experiments at the paper's size,"
+	echo "trainings that are compared. About 10 minutes on two free cores, 4 GB of memory."
 
 demo: needs-of-demo $(INSTALLED)
 	$(BIN)/python -m experiments.demo --output_dir=demo

@@ -24,15 +24,15 @@ NAME_REGIONS = """() => {
 }"""
 
 # Gradio sends whole blocks only and drops the block in which the recording is stopped;
-# and a block that it sends late comes after the end of the recording. A block is sent in
-# two requests: the sound, whose answer is a key, and an event that names the key. So the
-# first press of Stop waits until events have named all blocks up to the press. Those
-# that follow may still be on their way. A second press stops at once.
+# and a block that it sends late comes after the end of the recording. A block is sent
+# in two requests: the sound, whose answer is a key, and an event that names the key. So
+# the first press of Stop waits until events have named all blocks up to the press.
+# Those that follow may still be on their way. A second press stops at once.
 _PATIENCE_MS = 30_000
 _FINISH_SECOND = f"""() => {{
   const now = () => performance.now();
   let resumed = 0, recordedMs = 0;
-  let blocks = [];  // {{ms: of sound, key, named: whether an event has}}, in their order
+  let blocks = [];  // in their order {{ms: of sound, key, named: by an event}}
   const soundMs = async (wav) => {{
     if (wav.size <= 44) return 0;  // a header
     const header = new DataView(await wav.slice(0, 44).arrayBuffer());
