@@ -138,8 +138,8 @@ def _resume(
 
 def _steps_of_call(step: int, n_steps: int, loop: LoopConfig) -> int:
     """Returns how many steps to take at once without passing a step with work due."""
-    intervals = [loop.save_every, loop.summarize_every, loop.validate_every]
-    intervals.append(loop.histograms_every)
+    intervals = [loop.save_every, loop.summarize_every]
+    intervals += [loop.validate_every, loop.histograms_every]
     n_to_next = [every - step % every for every in intervals if every]
     return min(loop.steps_per_call, n_steps - step, *n_to_next)
 
