@@ -15,6 +15,8 @@ from speech2face.inference import model as inference_model
 from tests.helpers.paths import REPOSITORY
 from tests.helpers.voices import buzz
 
+pytestmark = pytest.mark.slow
+
 PRETRAINED = REPOSITORY / "speech2face" / "pretrained"
 
 
@@ -34,7 +36,6 @@ import numpy as np
 import speech2face
 from tests.helpers.voices import buzz
 
-pytestmark = pytest.mark.slow
 result = speech2face.Speech2Face.load()(buzz())
 np.savez(
     sys.argv[1],
