@@ -107,6 +107,7 @@ def test_folders_are_paired_by_name(tmp_path):
         fig05_craniofacial.main(fig05_craniofacial.CraniofacialOptions(f2f_dir="x"))
 
 
+@pytest.mark.rehearsal
 @pytest.mark.real_data
 def test_the_authors_own_faces_correlate_as_published(real_data_dir, tmp_path):
     data = real_data_dir / "avspeech"

@@ -8,7 +8,7 @@ import pytest
 import speech2face
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 @pytest.mark.real_data
 def test_clips_of_an_actor_are_nearer_than_clips_of_two(real_data_dir):
     folder = real_data_dir / "ravdess"

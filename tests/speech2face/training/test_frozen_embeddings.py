@@ -42,7 +42,7 @@ def train(folders, config, name):
     return final_values(run_dir)
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_training_is_the_same_as_with_waveforms(folders, monkeypatch):
     once = train(folders, CONFIG, "once")
     monkeypatch.setattr(frozen_embeddings, "is_possible", lambda config: False)

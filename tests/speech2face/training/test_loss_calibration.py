@@ -164,7 +164,7 @@ def test_the_flags_make_the_weighted_norms_equal(measured, reduction):
         np.testing.assert_allclose(weighted[term], weighted["decoder_l1"], rtol=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_a_run_with_the_flags_has_balanced_terms(folders, measured):
     """From the start, another trajectory: similar at the same iteration, not equal."""
 

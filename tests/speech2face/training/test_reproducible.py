@@ -21,7 +21,7 @@ def any_operations_again():
     tensorflow_config.disable_op_determinism()
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_two_runs_of_one_seed_are_the_same_run(
     folders,
     tmp_path,

@@ -147,7 +147,7 @@ def test_spectrograms_made_on_the_host_train_the_same(folders, whole_run):
         train(folders, folders / "none", config)
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_another_seed_gives_another_model(folders, whole_run):
     train(folders, folders / "seed", tiny_config(seed=5, validate_every=0))
     one, two = final_values(whole_run), final_values(folders / "seed")

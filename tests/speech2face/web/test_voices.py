@@ -55,7 +55,7 @@ def test_the_whole_recording_decides_which_channel_is_used(model):
     [
         (np.full(900, np.nan, np.float32), RATE_HZ, "nan_samples"),
         (np.full(900, np.inf, np.float32), RATE_HZ, "nan_samples"),
-        (np.zeros([900, 2], np.float32), RATE_HZ, "invalid"),
+        (np.zeros([900, 2], np.float32), RATE_HZ, "bad_shape"),
         (noise(), 48_000, "bad_sample_rate"),
     ],
 )
