@@ -6,6 +6,7 @@ TensorFlow is imported once; each run of the command is a fork of this process. 
 request is a line of JSON with the fields of `Request`.
 """
 
+import contextlib
 import dataclasses
 import importlib
 import json
@@ -92,11 +93,11 @@ def kill(process: int) -> None:
 def names(folder: str) -> set[tuple[str, int]]:
     """Returns the files in a folder, with sizes."""
     found = set()
-    for path in pathlib.Path(folder).rglob("*"):
-        try:
-            found.add((str(path), path.stat().st_size))
-        except OSError:  # gone meanwhile
-            continue
+    # Unlike `rglob`, `walk` goes on where a folder is gone meanwhile.
+    for parent, _, files in os.walk(folder):
+        for path in (pathlib.Path(parent, name) for name in files):
+            with contextlib.suppress(OSError):  # the file is gone meanwhile
+                found.add((str(path), path.stat().st_size))
     return found
 
 
