@@ -15,6 +15,10 @@ from speech2face.options import Options, option, required
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
+# As `speech2face.models.vgg_face.Precision`, which --help must not import.
+_Precision = Literal["float32", "bfloat16"]
+
+
 class RecognizerChoice(NamedTuple):
     """A face recognizer, before its weights are loaded.
 
@@ -26,7 +30,7 @@ class RecognizerChoice(NamedTuple):
 
     name: str
     weights: str
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: _Precision = "float32"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,10 +66,10 @@ class JobOptions(Options):
         "Weights file of VGG-Face, as speech2face.import_vgg_face writes it.",
         exists="file",
     )
-    recognizer_precision: Literal["float32", "bfloat16"] = option(
+    recognizer_precision: _Precision = option(
         "float32",
-        "Arithmetic of VGG-Face's convolutions. 'bfloat16' takes half the time on a "
-        "processor with AVX512_BF16 or AMX, and longer on others "
+        "Arithmetic of VGG-Face's convolutions. 'bfloat16' took half the time on a "
+        "processor with AVX512_BF16; one without such instructions emulates it "
         "(docs/decisions/recognizer-precision.md).",
     )
     n_val: int = option(

@@ -217,8 +217,8 @@ def _recognizer_info(options: JobOptions) -> dict[str, Any]:
 
     if options.recognizer_precision == "bfloat16" and not has_fast_bfloat16():
         print(
-            "--recognizer_precision=bfloat16: this processor emulates it, which takes "
-            "longer than float32"
+            "--recognizer_precision=bfloat16: this processor emulates it, so float32 "
+            "may be faster"
         )
     recognizer = voice_stages.load_recognizer(options.recognizer_choice)
     return {

@@ -34,7 +34,7 @@ def check_same_job(old: dict[str, Any], new: dict[str, Any], where: str) -> None
             "choose another --output_dir",
             reason="another_job",
         )
-    old, new = _flat(old), _flat(new)
+    old, new = ({**_ADDED_LATER, **_flat(job)} for job in (old, new))
     names = sorted(n for n in {*old, *new} if old.get(n) != new.get(n))
     # Only the parts of a list of clips say in which way it is another one.
     if any(name.startswith("clips.") for name in names):
@@ -48,6 +48,8 @@ def check_same_job(old: dict[str, Any], new: dict[str, Any], where: str) -> None
         )
 
 
+# Of jobs described before there was such an option, as those jobs ran.
+_ADDED_LATER = {"recognizer_precision": "float32"}
 # What a checksum that differs means.
 _WORDS = {
     "manifest_sha256": "other clips",

@@ -55,3 +55,13 @@ def test_records_of_the_other_kind_are_named_and_nothing_else():
     job = {"kind": "voice", "max_audio_secs": 6.0}
     with pytest.raises(UserError, match=r"^out holds voice records, not face records;"):
         same_job.check_same_job(job, {"kind": "face", "max_roll_degrees": 30}, "out")
+
+
+def test_a_job_from_before_an_option_ran_with_its_default():
+    old = {"kind": "voice"}
+    same = {**old, "recognizer_precision": "float32"}
+    same_job.check_same_job(old, same, "here")
+    with pytest.raises(UserError, match="recognizer_precision 'float32' -> 'bfloat16'"):
+        same_job.check_same_job(
+            old, {**old, "recognizer_precision": "bfloat16"}, "here"
+        )
