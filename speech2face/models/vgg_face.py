@@ -57,8 +57,8 @@ def build_vgg_face(
         for index, n_out in enumerate(channels, start=1):
             x = _convolution(n_out, f"conv{block}_{index}", precision)(x)
         x = keras.layers.MaxPooling2D(2, dtype=precision, name=f"pool{block}")(x)
-    # [b, h, w, c] -> [b, h * w * c]. From here on float32: reading the weights takes
-    # most of the time, and casting them at each call would take more.
+    # [b, h, w, c] -> [b, h * w * c]. From here on float32: casting the many weights at
+    # each call would take longer (docs/decisions/recognizer-precision.md).
     x = keras.layers.Flatten(dtype="float32", name="flatten")(x)
     fc6 = _dense(size.fc_units, "fc6")(x)
     rectified = keras.layers.ReLU(dtype="float32", name="relu6")(fc6)
