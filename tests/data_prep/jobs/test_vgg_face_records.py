@@ -16,6 +16,17 @@ from tests.helpers.vgg_face_writers import random_weights
 VOICE = VoiceOptions()
 
 
+def vgg_face_file_of(folder):
+    """Writes a small VGG-Face."""
+    size = vgg_face_size.VggFaceSize(
+        blocks=((4,), (4,), (6,), (8,), (8,)), fc_units=24, n_classes=7
+    )
+    weights = str(folder / "vgg.h5")
+    values = random_weights(size)
+    vgg_face_file.write(weights, values, size=size, source_format="random")
+    return weights
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "precision"),
@@ -23,12 +34,7 @@ VOICE = VoiceOptions()
 )
 def test_features_of_vgg_face(name, precision, sample, tmp_path):
     """The paper's recognizer, with few channels and generated weights."""
-    size = vgg_face_size.VggFaceSize(
-        blocks=((4,), (4,), (6,), (8,), (8,)), fc_units=24, n_classes=7
-    )
-    weights = str(tmp_path / "vgg.h5")
-    values = random_weights(size)
-    vgg_face_file.write(weights, values, size=size, source_format="random")
+    weights = vgg_face_file_of(tmp_path)
     manifest = (sample / "manifest.csv").read_text().splitlines()
     (tmp_path / "two.csv").write_text("\n".join(manifest[:3]) + "\n")
     options = options_for(
@@ -65,3 +71,25 @@ def test_dlib_in_bfloat16_is_refused(sample, tmp_path):
     with pytest.raises(UserError, match="--recognizer_precision=bfloat16 is for VGG"):
         voice_jobs.build_voice_records(options, VOICE)
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.slow
+def test_the_precision_reaches_the_network(sample, tmp_path):
+    """Features differ in the last digits, and by no more."""
+    weights = vgg_face_file_of(tmp_path)
+    features = []
+    for precision in ("float32", "bfloat16"):
+        options = options_for(
+            sample / "manifest.csv",
+            sample,
+            tmp_path / precision,
+            recognizer="vgg_face",
+            recognizer_precision=precision,
+            vgg_face_weights=weights,
+        )
+        voice_jobs.build_voice_records(options, VOICE)
+        examples = examples_of(options.output_dir)
+        features.append([examples[name].face_feature for name in sorted(examples)])
+    one, two = map(np.array, features)
+    assert (one != two).any()
+    np.testing.assert_allclose(two, one, rtol=0, atol=0.02 * np.abs(one).max())

@@ -174,7 +174,8 @@ def test_a_slow_connection_hears_every_second(page, monkeypatch):
         return await receive(*arguments)
 
     monkeypatch.setattr(receiving, "receive_file", slow)
-    assert seconds_heard(page, 3.6) > 3.5
+    # Later sound is always on its way, too, and nobody waits for it.
+    assert 3.5 < seconds_heard(page, 3.6) < 10
 
 
 def test_a_video_gives_the_face_of_its_sound(page, tmp_path):
