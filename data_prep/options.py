@@ -7,16 +7,13 @@ import dataclasses
 import os
 from typing import Literal, NamedTuple
 
+from speech2face.config import InferencePrecision
 from speech2face.options import Options, option, required
 
 # TensorFlow and OpenMP would start a thread for each core in every worker. And the last
 # bits of a network's sums depend on the number of threads: records would depend on the
 # number of workers and of cores (docs/decisions/resumable-data-jobs.md).
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
-
-
-# As `speech2face.models.vgg_face.Precision`, which --help must not import.
-_Precision = Literal["float32", "bfloat16"]
 
 
 class RecognizerChoice(NamedTuple):
@@ -30,7 +27,7 @@ class RecognizerChoice(NamedTuple):
 
     name: str
     weights: str
-    precision: _Precision = "float32"
+    precision: InferencePrecision = "float32"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +63,7 @@ class JobOptions(Options):
         "Weights file of VGG-Face, as speech2face.import_vgg_face writes it.",
         exists="file",
     )
-    recognizer_precision: _Precision = option(
+    recognizer_precision: InferencePrecision = option(
         "float32",
         "Arithmetic of VGG-Face's convolutions. 'bfloat16' took half the time on a "
         "processor with AVX512_BF16; one without such instructions emulates it "

@@ -15,7 +15,12 @@ import threading
 
 from speech2face import media_files
 from speech2face.artifacts.run_folder import check_model_folder
-from speech2face.config import IMAGE_SIZE_HELP, ImageSize
+from speech2face.config import (
+    IMAGE_SIZE_HELP,
+    INFERENCE_PRECISION_HELP,
+    ImageSize,
+    InferencePrecision,
+)
 from speech2face.errors import UserError
 from speech2face.files import PathLike
 from speech2face.options import Options, option, run_command
@@ -35,6 +40,7 @@ class AppOptions(Options):
         exists="folder",
     )
     image_size: ImageSize = option("224", IMAGE_SIZE_HELP)
+    precision: InferencePrecision = option("float32", INFERENCE_PRECISION_HELP)
     host: str = option(
         "127.0.0.1",
         "Address to serve at; 0.0.0.0 serves the whole network (browsers then allow "
@@ -70,8 +76,10 @@ def main(options: AppOptions) -> None:
     check_model_folder(options.model_dir)
     examples = examples_in(options.examples_dir or EXAMPLES_DIR)
 
+    from speech2face.models.fast import bfloat16
     from speech2face.web import server
 
+    bfloat16.note_if_slow("precision", options.precision)
     server.exit_on_signals()
     with server.running(
         options.model_dir,
@@ -81,6 +89,7 @@ def main(options: AppOptions) -> None:
         options.port,
         public_hosts,
         int(options.image_size),
+        options.precision,
     ) as address:
         print(f"open {address} (Ctrl-C ends it)", flush=True)
         threading.Event().wait()  # forever: signals end the process

@@ -10,7 +10,13 @@ between.gif: the way from the face of one voice to that of another.
 import dataclasses
 
 from speech2face.artifacts.run_folder import check_model_folder
-from speech2face.config import EXAGGERATION, IMAGE_SIZE_HELP, ImageSize
+from speech2face.config import (
+    EXAGGERATION,
+    IMAGE_SIZE_HELP,
+    INFERENCE_PRECISION_HELP,
+    ImageSize,
+    InferencePrecision,
+)
 from speech2face.errors import UserError
 from speech2face.messages import counted
 from speech2face.options import Options, option, required, run_command
@@ -42,6 +48,7 @@ class ReconstructOptions(Options):
         maximum=EXAGGERATION.maximum,
     )
     image_size: ImageSize = option("224", IMAGE_SIZE_HELP)
+    precision: InferencePrecision = option("float32", INFERENCE_PRECISION_HELP)
     trim_silence: bool = option(
         False, "Remove pauses first, so that silence does not average into the voice."
     )
@@ -59,10 +66,14 @@ def main(options: ReconstructOptions) -> None:
     check_model_folder(options.model_dir)
     from speech2face.inference import reconstruction
     from speech2face.inference.model import Speech2Face
+    from speech2face.models.fast import bfloat16
 
+    bfloat16.note_if_slow("precision", options.precision)
     with reconstruction.for_a_single_run(len(options.audio)):
         results = reconstruction.reconstruct(
-            Speech2Face.load(options.model_dir or None, int(options.image_size)),
+            Speech2Face.load(
+                options.model_dir or None, int(options.image_size), options.precision
+            ),
             options.audio,
             options.output_dir,
             options.exaggeration,

@@ -213,13 +213,9 @@ def _recognizer_info(options: JobOptions) -> dict[str, Any]:
     Loading it here, before the workers do, ends a job with wrong weights at once.
     """
     from data_prep.stages import voice as voice_stages
-    from speech2face.training.precision import has_fast_bfloat16
+    from speech2face.models.fast import bfloat16
 
-    if options.recognizer_precision == "bfloat16" and not has_fast_bfloat16():
-        print(
-            "--recognizer_precision=bfloat16: this processor emulates it, so float32 "
-            "may be faster"
-        )
+    bfloat16.note_if_slow("recognizer_precision", options.recognizer_precision)
     recognizer = voice_stages.load_recognizer(options.recognizer_choice)
     return {
         "name": recognizer.name,

@@ -3,8 +3,9 @@
     python -m experiments.benchmarks.recordings
 
 A warm request of 6 s; 32 of them together, beside one by one; and a long file, beside
-its own duration. Processor time is in the last column: on a shared machine it is
-what carries over.
+its own duration. Then the same in bfloat16, where the processor multiplies it, with
+how far its features are from those of float32. Processor time is in the last column: on
+a shared machine it is what carries over.
 """
 
 import dataclasses
@@ -14,16 +15,20 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soundfile
 
 from experiments.benchmarks import timing
 from experiments.benchmarks.timing import Timing
+from speech2face.app import EXAMPLES_DIR, examples_in
 from speech2face.audio.recordings import SoundFile
 from speech2face.options import Options, option, run_command
 from speech2face.paper import SAMPLE_RATE_HZ
+
+if TYPE_CHECKING:
+    from speech2face import Speech2Face
 
 N_TOGETHER = 32
 
@@ -53,21 +58,37 @@ def measure(n_repeats: int, minutes: float) -> Iterator[Timing]:
       minutes: length of the long recording, which is computed once.
     """
     from speech2face import Speech2Face
+    from speech2face.exports import comparison
+    from speech2face.models.fast import bfloat16
 
     model = Speech2Face.load()
+    yield from _timings(model, n_repeats, minutes)
+    if bfloat16.is_fast():
+        half = Speech2Face.load(precision="bfloat16")
+        voices = [SoundFile(path) for path in examples_in(EXAMPLES_DIR).values()]
+        cosine = comparison.smallest_cosine(
+            model.voice_features(voices), half.voice_features(voices)
+        )
+        note = f"; cosine of generated voices to float32 {cosine:.5f} at least"
+        yield from _timings(half, n_repeats, minutes, note)
+
+
+def _timings(
+    model: "Speech2Face", n_repeats: int, minutes: float, note: str = ""
+) -> Iterator[Timing]:
     clips = [_noise(6.0, seed) for seed in range(N_TOGETHER)]
-    # Both shapes of a batch are traced before the clock starts.
+    # All shapes of a batch are traced before the clock starts.
     model(clips[0])
-    model(clips[:2])
+    model(clips)
     one = min(_timed(lambda: model(clips[0])) for _ in range(n_repeats))
-    all_clips = _timed(lambda: model(clips))
+    all_clips = min(_timed(lambda: model(clips)) for _ in range(n_repeats))
     yield Timing(
-        f"{N_TOGETHER} clips of 6 s together",
+        f"{N_TOGETHER} clips of 6 s together, {model.precision}",
         all_clips[0],
         f"{N_TOGETHER} warm requests",
         N_TOGETHER * one[0],
         f"a request: {1e3 * one[0]:.0f} ms, {1e3 * one[1]:.0f} ms of processor; "
-        f"together: {1e3 * all_clips[1] / N_TOGETHER:.0f} ms of processor a clip",
+        f"together: {1e3 * all_clips[1] / N_TOGETHER:.0f} ms of processor a clip{note}",
     )
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "long.wav"
@@ -78,7 +99,7 @@ def measure(n_repeats: int, minutes: float) -> Iterator[Timing]:
         # Once: it takes minutes, beside which the noise of a call is small.
         long = _timed(lambda: model.voice_features([SoundFile(path)]))
     yield Timing(
-        f"a recording of {minutes:g} minutes",
+        f"a recording of {minutes:g} minutes, {model.precision}",
         long[0],
         "its duration",
         60 * minutes,

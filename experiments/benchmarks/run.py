@@ -103,9 +103,11 @@ def _chosen(modules: Collection[str]) -> dict[str, Section]:
 
 
 def _bfloat16_is_emulated() -> bool:
-    from speech2face.training import precision  # late: --help must not load TensorFlow
+    from speech2face.models.fast import (
+        bfloat16,
+    )  # late: --help must not load TensorFlow
 
-    return not precision.has_fast_bfloat16()
+    return not bfloat16.is_fast()
 
 
 def _output_of(section: Section) -> str:

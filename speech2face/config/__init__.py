@@ -36,12 +36,18 @@ from speech2face.paper import FACE_PX
 EXAGGERATION = Bounds(-10, 10)
 ImageSize = Literal["224", "448"]  # of --image_size: docs/decisions/image-size.md
 IMAGE_SIZE = Bounds(FACE_PX, 1024)  # in Python; not in the paper, faces of 16 MB
+InferencePrecision = Literal["float32", "bfloat16"]
+INFERENCE_PRECISION_HELP = (
+    "Arithmetic of the voice encoder. On a processor with AVX512_BF16 or AMX, bfloat16 "
+    "is faster; faces differ slightly (docs/decisions/inference-precision.md)."
+)
 IMAGE_SIZE_HELP = "Side of the faces in pixels, 224 (the paper's) or 448."
 
 __all__ = [
     "EXAGGERATION",
     "IMAGE_SIZE",
     "IMAGE_SIZE_HELP",
+    "INFERENCE_PRECISION_HELP",
     "AudioConfig",
     "AugmentConfig",
     "DecoderLossConfig",
@@ -51,6 +57,7 @@ __all__ = [
     "FaceDecoderConfig",
     "HeadConfig",
     "ImageSize",
+    "InferencePrecision",
     "LoopConfig",
     "LossConfig",
     "NormalizerConfig",

@@ -21,7 +21,7 @@ from speech2face.artifacts import (
 )
 from speech2face.artifacts.decoder_bundle import DecoderBundle
 from speech2face.artifacts.decoder_files import BUNDLE_KIND, DECODER_DIR, ENCODER_FILE
-from speech2face.config import VoiceTrainingConfig
+from speech2face.config import InferencePrecision, VoiceTrainingConfig
 from speech2face.files import PathLike
 from speech2face.json_codec import to_json
 from speech2face.models import voice_encoder
@@ -35,8 +35,13 @@ class Networks(NamedTuple):
     config: VoiceTrainingConfig
 
 
-def read(folder: pathlib.Path) -> Networks:
-    """Builds the networks of a folder with its weights, in float32.
+def read(folder: pathlib.Path, precision: InferencePrecision = "float32") -> Networks:
+    """Builds the networks of a folder with its weights.
+
+    Args:
+      folder: a bundle or a run folder.
+      precision: arithmetic of the voice encoder, in whatever precision it was trained
+        (docs/decisions/inference-precision.md).
 
     Raises:
       FileNotFoundError: `folder` is neither a bundle nor a run folder.
@@ -48,8 +53,12 @@ def read(folder: pathlib.Path) -> Networks:
     decoder = decoder_bundle.load(folder / DECODER_DIR)
     feature_dim = decoder.recognizer.feature_dim
     network_size.check_encoder(folder, config.voice_encoder, feature_dim)
-    # Always float32: `--precision` is for the speed of training.
-    encoder = voice_encoder.build_voice_encoder(config.voice_encoder, feature_dim)
+    encoder = voice_encoder.build_voice_encoder(
+        config.voice_encoder,
+        feature_dim,
+        dtype_policy="float32" if precision == "float32" else "mixed_bfloat16",
+        embedder_precision=precision,
+    )
     if (folder / ENCODER_FILE).is_file():  # a bundle
         npz_weights.load(
             folder / ENCODER_FILE, voice_encoder.learned_variables(encoder)
@@ -91,11 +100,11 @@ def to_bytes(networks: Networks) -> dict[str, bytes]:
         }
 
 
-def from_bytes(contents: dict[str, bytes]) -> Networks:
-    """Builds the networks from what `to_bytes` returned."""
+def from_bytes(contents: dict[str, bytes], precision: InferencePrecision) -> Networks:
+    """Builds the networks from what `to_bytes` returned, see `read`."""
     with tempfile.TemporaryDirectory() as folder:
         for name, content in contents.items():
             path = pathlib.Path(folder, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        return read(pathlib.Path(folder))
+        return read(pathlib.Path(folder), precision)

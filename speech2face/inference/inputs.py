@@ -1,4 +1,4 @@
-"""Checks files and arrays of users before TensorFlow sees them.
+"""Checks files, arrays and settings of users before TensorFlow sees them.
 
 TensorFlow would find a wrong shape as well, but while it traces a graph: other threads
 that wait for that graph would then wait forever.
@@ -6,18 +6,39 @@ that wait for that graph would then wait forever.
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from speech2face.audio import channels, loudness, resampling, voice_activity
 from speech2face.audio.recordings import Recording, Samples, SoundFile
+from speech2face.config import EXAGGERATION, IMAGE_SIZE, InferencePrecision
 from speech2face.errors import UserError
 from speech2face.files import PathLike
 from speech2face.paper import SAMPLE_RATE_HZ
 
 PEAK_OF_16_BITS = 1 << 15
 Voice = PathLike | np.ndarray  # a file, or samples [n] or [n, channels]
+
+
+def check_image_size(size_px: int) -> None:
+    """Raises UserError if faces cannot have this side."""
+    IMAGE_SIZE.check(f"image_size={size_px!r}", size_px, int)
+
+
+def check_exaggeration(exaggeration: float) -> None:
+    """Raises UserError if faces cannot be exaggerated by this."""
+    EXAGGERATION.check(f"exaggeration={exaggeration!r}", exaggeration)
+
+
+def check_precision(precision: str) -> None:
+    """Raises UserError if the voice encoder cannot compute in this precision."""
+    known = get_args(InferencePrecision)
+    if precision not in known:
+        raise UserError(
+            f"precision={precision!r}: expected one of {', '.join(known)}",
+            reason="bad_precision",
+        )
 
 
 def prepare(

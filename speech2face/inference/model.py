@@ -31,7 +31,7 @@ from speech2face import images
 from speech2face.artifacts.decoder_bundle import DecoderBundle
 from speech2face.audio import resampling, spectrogram
 from speech2face.audio.recordings import Recording, Samples
-from speech2face.config import EXAGGERATION, IMAGE_SIZE, VoiceTrainingConfig
+from speech2face.config import InferencePrecision, VoiceTrainingConfig
 from speech2face.errors import UserError
 from speech2face.files import PathLike, as_path
 from speech2face.inference import bundle, inputs
@@ -41,7 +41,7 @@ from speech2face.models import check_keras_settings, larger_faces, voice_encoder
 from speech2face.paper import FACE_PX, N_LANDMARKS, SAMPLE_RATE_HZ
 
 # Memory does not grow with the number of recordings: a face takes 10 MB in the decoder.
-_FACES_AT_ONCE = 32
+_FACES_AT_ONCE = 16
 _RECORDINGS_AT_ONCE = 256
 DEFAULT_BUNDLE = pathlib.Path(__file__).parents[1] / "pretrained" / "compact"
 
@@ -75,6 +75,7 @@ class Speech2Face:
         shares its weights.
       piecewise_encoder: `encoder` for recordings of any length; shares its weights.
       config: how the encoder was built and trained.
+      precision: arithmetic of the encoder.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Speech2Face:
         decoder: DecoderBundle,
         config: VoiceTrainingConfig,
         image_size: int = FACE_PX,
+        precision: InferencePrecision = "float32",
     ):
         """Combines trained networks; most callers use `load`.
 
@@ -91,14 +93,16 @@ class Speech2Face:
           decoder: the face decoder it was trained against.
           config: how `encoder` was built and trained.
           image_size: side of the faces in px, see `load`.
+          precision: in which `encoder` was built.
         """
         voice_encoder.check_clip_secs(config.voice_encoder, config.audio.clip_secs)
-        _check_image_size(image_size)
+        inputs.check_image_size(image_size)
         self._process = os.getpid()
         self._image_size = image_size
         self.encoder = encoder
         self.decoder = decoder
         self.config = config
+        self.precision = precision
         self.drawing_decoder = larger_faces.at_size(decoder.model, image_size)
         self.piecewise_encoder = PiecewiseEncoder(encoder, config.voice_encoder)
         # As graphs: run op by op, networks of thousands of small ops take seconds.
@@ -116,7 +120,10 @@ class Speech2Face:
 
     @classmethod
     def load(
-        cls, folder: PathLike | None = None, image_size: int = FACE_PX
+        cls,
+        folder: PathLike | None = None,
+        image_size: int = FACE_PX,
+        precision: InferencePrecision = "float32",
     ) -> "Speech2Face":
         """Loads a model from a folder.
 
@@ -124,16 +131,20 @@ class Speech2Face:
           folder: a bundle or a run folder; by default the compact model that ships.
           image_size: side of the faces in px, 224 (the paper's) to 1024. Larger ones
             are smoother, not more detailed (docs/decisions/image-size.md).
+          precision: arithmetic of the voice encoder. 'bfloat16' is faster on a
+            processor that multiplies it, and changes faces slightly
+            (docs/decisions/inference-precision.md).
 
         Raises:
           FileNotFoundError: `folder` is neither.
-          UserError: a file in it is damaged, the size is out of this range, or Keras
-            has settings for which the networks are not made.
+          UserError: a file in it is damaged, the size is out of this range, there is no
+            such precision, or Keras has settings for which the networks are not made.
         """
         check_keras_settings()
-        _check_image_size(image_size)  # before seconds of reading
-        networks = bundle.read(as_path(DEFAULT_BUNDLE if folder is None else folder))
-        return cls(*networks, image_size)
+        inputs.check_image_size(image_size)  # before seconds of reading
+        inputs.check_precision(precision)
+        folder = as_path(DEFAULT_BUNDLE if folder is None else folder)
+        return cls(*bundle.read(folder, precision), image_size, precision)
 
     def save(self, folder: PathLike, half: bool = False) -> None:
         """Writes the bundle, whole or not at all.
@@ -149,7 +160,8 @@ class Speech2Face:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the model as the files of its bundle, for processes that `spawn`."""
-        return _unpickled, (bundle.to_bytes(self._networks), self._image_size)
+        contents = bundle.to_bytes(self._networks)
+        return _unpickled, (contents, self._image_size, self.precision)
 
     @property
     def _networks(self) -> bundle.Networks:
@@ -216,7 +228,7 @@ class Speech2Face:
         """
         self._check_process()
         features = self._checked_features(features)
-        _check_exaggeration(exaggeration)
+        inputs.check_exaggeration(exaggeration)
         mean = self.decoder.mean_feature
         # Only the picture is exaggerated: `Result.feature` is the encoder's output.
         shown = mean + (1.0 + exaggeration) * (features - mean)
@@ -298,7 +310,7 @@ class Speech2Face:
             or the rate is not from 4 to 768 kHz; or `exaggeration`, see `faces`.
         """
         resampling.check_rate(sample_rate_hz)
-        _check_exaggeration(exaggeration)  # before seconds of work
+        inputs.check_exaggeration(exaggeration)  # before seconds of work
         if not isinstance(voice, (list, tuple)):
             prepared = inputs.prepare(
                 voice, sample_rate_hz, trim_silence, "the recording"
@@ -313,32 +325,16 @@ class Speech2Face:
         return self.faces(self.voice_features(several), exaggeration)
 
 
-def load(folder: PathLike | None = None, image_size: int = FACE_PX) -> Speech2Face:
-    """Loads a model: the same as `Speech2Face.load`.
-
-    Args:
-      folder: a bundle or a run folder; by default the compact model that ships.
-      image_size: side of the faces in px.
-
-    Raises:
-      FileNotFoundError: `folder` is neither.
-      UserError: a file in it is damaged.
-    """
-    return Speech2Face.load(folder, image_size)
+load = Speech2Face.load  # speech2face.load()
 
 
-def _check_image_size(size_px: int) -> None:
-    IMAGE_SIZE.check(f"image_size={size_px!r}", size_px, int)
-
-
-def _check_exaggeration(exaggeration: float) -> None:
-    EXAGGERATION.check(f"exaggeration={exaggeration!r}", exaggeration)
-
-
-def _unpickled(contents: dict[str, bytes], image_size: int) -> Speech2Face:
+def _unpickled(
+    contents: dict[str, bytes], image_size: int, precision: InferencePrecision
+) -> Speech2Face:
     """Builds a model from the files of a bundle: relative path -> content."""
     check_keras_settings()
-    return Speech2Face(*bundle.from_bytes(contents), image_size)
+    networks = bundle.from_bytes(contents, precision)
+    return Speech2Face(*networks, image_size, precision)
 
 
 def _groups(items: Any, size: int) -> list[Any]:

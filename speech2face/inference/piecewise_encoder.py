@@ -21,7 +21,7 @@ from speech2face.paper import HOP_SAMPLES, WINDOW_SAMPLES
 
 # Larger pieces compute fewer samples twice and take more memory.
 _TABLE_1_OUTPUTS = 16  # 12 s: 16 % of a piece's frames are computed twice
-_EMBEDDER_WINDOWS = 4  # 24 s; 8 are no faster and take more memory
+_EMBEDDER_WINDOWS = 16  # 96 s; layers of CAM++ are small, so calls would dominate
 
 
 class PiecewiseEncoder:

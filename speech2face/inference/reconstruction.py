@@ -71,7 +71,11 @@ def reconstruct(
         first, second = (results[recordings.index(path)].feature for path in ends)
         faces = faces_between(model, first, second, exaggeration=exaggeration)
         files.write_atomically(output_dir / BETWEEN_FILE, animation(faces))
-    how = {"exaggeration": exaggeration, "trim_silence": trim_silence}
+    how = {
+        "exaggeration": exaggeration,
+        "trim_silence": trim_silence,
+        "precision": model.precision,
+    }
     rows = [
         _row(str(path), name, result, how)
         for path, name, result in zip(recordings, names, results)

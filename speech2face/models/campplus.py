@@ -19,6 +19,10 @@ sound plus that of the 100 frames (2 s) around.
 Batch normalization is part of the weights here: it is an affine map that the importer
 (`tools.import_speaker_embedder`) multiplies into the convolution before it. Where it
 comes first, a factor and an offset for each channel are left.
+
+A convolution or matrix product is computed in the type of its kernel, and everything
+between them in float32, but for the head: with kernels of bfloat16, its maps are
+bfloat16 as well (docs/decisions/inference-precision.md).
 """
 
 from collections.abc import Mapping
@@ -125,6 +129,19 @@ def packed_shapes() -> dict[str, Shape]:
     }
 
 
+def large_kernels() -> set[str]:
+    """Returns the names, in `packed_shapes`, of the kernels that take nearly all time.
+
+    The others make masks and the embedding out of means over time.
+    """
+    small = ("_context_kernel", "_mask_kernel", "dense_kernel")
+    return {
+        name
+        for name in packed_names()
+        if name.endswith("kernel") and not name.endswith(small)
+    }
+
+
 def pack(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Joins arrays with the names of `weight_shapes` to those of `packed_names`."""
     return {
@@ -160,7 +177,7 @@ def embed(log_mel: Any, weights: Weights) -> Any:
     """
     x = log_mel - ops.mean(log_mel, axis=1, keepdims=True)
     x = _head(ops.expand_dims(x, -1), weights)
-    x = ops.relu(_convolve(x, weights, "tdnn", stride=2))
+    x = ops.cast(ops.relu(_convolve(x, weights, "tdnn", stride=2)), "float32")
     time = _Time(x.shape[1])
     # From here on time is padded to whole segments, and one axis with the batch.
     x = ops.pad(x, [[0, 0], [0, time.n_missing], [0, 0]])
@@ -170,9 +187,10 @@ def embed(log_mel: Any, weights: Weights) -> Any:
             added = _dense_layer(x, weights, name, block.dilation, time)
             x = ops.concatenate([x, added], axis=-1)
         x = _normalize(x, weights, f"transit{number}_norm")
-        x = ops.matmul(x, weights[f"transit{number}_kernel"])
+        x = _product(x, weights[f"transit{number}_kernel"])
+        x = ops.cast(x, "float32")
     statistics = _pool(_normalize(x, weights, "out_norm"), time)
-    embedding = ops.matmul(statistics, weights["dense_kernel"]) + weights["dense_bias"]
+    embedding = _product(statistics, weights["dense_kernel"]) + weights["dense_bias"]
     return ops.concatenate([embedding, statistics], axis=-1)
 
 
@@ -191,7 +209,7 @@ class _Time:
     def split(self, x: Any) -> Any:
         """[b * t, c] -> [b, s, 100, c], zero after the end of the sound."""
         x = ops.reshape(x, [-1, self.n_segments, SEGMENT_FRAMES, x.shape[-1]])
-        return x * self.is_real if self.n_missing else x
+        return x * ops.cast(self.is_real, x.dtype) if self.n_missing else x
 
 
 def _head(x: Any, weights: Weights) -> Any:
@@ -203,7 +221,7 @@ def _head(x: Any, weights: Weights) -> Any:
         if stride > 1:
             kernel = weights[f"{name}_shortcut_kernel"]
             shortcut = ops.conv(x, kernel, strides=(1, stride), padding="valid")
-            shortcut = shortcut + weights[f"{name}_shortcut_bias"]
+            shortcut = _add(shortcut, weights[f"{name}_shortcut_bias"])
         x = ops.relu(_convolve(x, weights, f"{name}_a", (1, stride)))
         x = ops.relu(_convolve(x, weights, f"{name}_b") + shortcut)
     x = ops.relu(_convolve(x, weights, "head_last", (1, 2)))
@@ -217,10 +235,9 @@ def _convolve(
     kernel = weights[f"{name}_kernel"]
     # PyTorch pads both sides alike. Keras' "same" would pad the left side less.
     around = [(size // 2, size // 2) for size in kernel.shape[:-2]]
-    x = ops.pad(x, [(0, 0), *around, (0, 0)])
+    x = ops.pad(ops.cast(x, kernel.dtype), [(0, 0), *around, (0, 0)])
     x = ops.conv(x, kernel, strides=stride, padding="valid")
-    # Unlike "+", it becomes one operation with the convolution before it.
-    return ops.add(x, weights[f"{name}_bias"])
+    return _add(x, weights[f"{name}_bias"])
 
 
 def _normalize(x: Any, weights: Weights, name: str) -> Any:
@@ -242,14 +259,14 @@ def _dense_layer(
     )
     x = ops.pad(x, [(0, 0), (1, 1), (0, 0), (0, 0)])
     kernel = ops.expand_dims(weights[f"{name}_local_kernel"], 1)
-    local = ops.conv(x, kernel, padding="valid")
+    local = ops.cast(ops.conv(x, kernel, padding="valid"), "float32")
     local = ops.reshape(local, [-1, time.n_segments, SEGMENT_FRAMES, _GROWTH])
     return ops.reshape(local * mask, [-1, _GROWTH])
 
 
 def _mask(x: Any, weights: Weights, name: str, time: _Time) -> Any:
     """[b, s, 100, 128] -> a factor from 0 to 1 for each segment [b, s, 1, 32]."""
-    sums = ops.sum(x, axis=2)  # [b, s, 128]
+    sums = ops.sum(ops.cast(x, "float32"), axis=2)  # [b, s, 128]
     of_sound = ops.sum(sums, axis=1, keepdims=True) * (1 / time.n_frames)
     context = ops.reshape(sums * (1 / time.sizes) + of_sound, [-1, _BOTTLENECK])
     context = ops.relu(_dense(context, weights, f"{name}_context"))
@@ -258,7 +275,16 @@ def _mask(x: Any, weights: Weights, name: str, time: _Time) -> Any:
 
 
 def _dense(x: Any, weights: Weights, name: str) -> Any:
-    return ops.add(ops.matmul(x, weights[f"{name}_kernel"]), weights[f"{name}_bias"])
+    return _add(_product(x, weights[f"{name}_kernel"]), weights[f"{name}_bias"])
+
+
+def _product(x: Any, kernel: Any) -> Any:
+    return ops.matmul(ops.cast(x, kernel.dtype), kernel)
+
+
+def _add(x: Any, bias: Any) -> Any:
+    # Unlike "+", it becomes one operation with the product before it.
+    return ops.add(x, ops.cast(bias, x.dtype))
 
 
 def _pool(x: Any, time: _Time) -> Any:

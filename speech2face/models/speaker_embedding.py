@@ -28,6 +28,7 @@ from keras import layers, ops
 
 from speech2face import paper
 from speech2face.audio import kaldi_fbank
+from speech2face.config import InferencePrecision
 from speech2face.errors import UserError
 from speech2face.models import campplus
 from speech2face.npz_files import read_npz
@@ -43,8 +44,12 @@ VOICE_DIM = campplus.EMBEDDING_DIM + campplus.STATISTICS_DIM
 WINDOW_SAMPLES = round(paper.CLIP_SECS * paper.SAMPLE_RATE_HZ)
 
 
-def build_embedding() -> keras.Model:
+def build_embedding(precision: InferencePrecision = "float32") -> keras.Model:
     """Builds the pretrained network, frozen.
+
+    Args:
+      precision: arithmetic of its convolutions and matrix products
+        (docs/decisions/inference-precision.md).
 
     Returns:
       A model from a waveform [batch, n_samples] float32 at 16 kHz to the voice vector
@@ -56,7 +61,7 @@ def build_embedding() -> keras.Model:
       UserError: they are damaged.
     """
     waveform = keras.Input([None], name="waveform")
-    layer = SpeakerEmbedding(trainable=False, name="campplus")
+    layer = SpeakerEmbedding(precision, trainable=False, name="campplus")
     vector = layer(waveform)
     layer.load(read_weights())
     return keras.Model(waveform, vector, name="speaker_embedding")
@@ -68,21 +73,29 @@ class SpeakerEmbedding(layers.Layer):
 
     Attributes:
       portable: see `speech2face.exports.network`.
+      precision: arithmetic of convolutions and matrix products.
     """
 
     is_pretrained = True  # see voice_encoder.learned_variables
 
-    def __init__(self, **kwargs: Any):
-        """Takes the arguments of a Keras layer."""
+    def __init__(self, precision: InferencePrecision = "float32", **kwargs: Any):
+        """Takes the precision and the arguments of a Keras layer."""
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.portable = False
+        self.precision = precision
         self._arrays: dict[str, Any] = {}
 
     def build(self, input_shape: Any) -> None:
         """Creates the weights."""
+        large = campplus.large_kernels()
         for name, shape in campplus.packed_shapes().items():
             self._arrays[name] = self.add_weight(
-                shape=shape, initializer="zeros", trainable=self.trainable, name=name
+                shape=shape,
+                initializer="zeros",
+                # A copy in bfloat16 would be made at every call.
+                dtype=self.precision if name in large else "float32",
+                trainable=self.trainable,
+                name=name,
             )
 
     def load(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -114,6 +127,10 @@ class SpeakerEmbedding(layers.Layer):
         index = starts[:, None] + np.arange(WINDOW_SAMPLES, dtype="int32")
         windows = ops.take(waveform, index % n_samples, axis=1)
         return windows, ops.cast(shares, "float32") / WINDOW_SAMPLES
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what `from_config` needs."""
+        return {**super().get_config(), "precision": self.precision}
 
     def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
         """Returns [batch, 1216]."""

@@ -32,13 +32,15 @@ def build_speaker_encoder(
     config: config_lib.VoiceEncoderConfig,
     feature_dim: int,
     dtype_policy: str = "float32",
+    embedder_precision: config_lib.InferencePrecision = "float32",
 ) -> keras.Model:
     """Puts a new head on the frozen speaker recognizer.
 
     Args:
       config: `speaker_noise`, `speaker_hidden_units`, `head_dropout`.
       feature_dim: length of the face feature.
-      dtype_policy: arithmetic of the head's hidden layers; the rest is float32.
+      dtype_policy: arithmetic of the head's hidden layers; its last one is float32.
+      embedder_precision: arithmetic of the frozen speaker recognizer.
 
     Returns:
       A model from a waveform [batch, n_samples] float32 in [-1, 1] at 16 kHz to the
@@ -49,7 +51,7 @@ def build_speaker_encoder(
       UserError: they are damaged.
     """
     waveform = keras.Input([None], name="waveform")
-    x = speaker_embedding.build_embedding()(waveform)
+    x = speaker_embedding.build_embedding(embedder_precision)(waveform)
     x = VoiceVector(name="vector")(x)
     x = Noise(config.speaker_noise, dtype="float32", name="noise")(x)
     for index, units in enumerate(config.speaker_hidden_units, start=1):

@@ -15,14 +15,11 @@ order wrong. Weights come from the authors' files or their conversions through
 (`speech2face.weights.vgg_face_file`).
 """
 
-from typing import Literal
-
 import keras
 
+from speech2face.config import InferencePrecision
 from speech2face.files import PathLike
 from speech2face.weights import vgg_face_file, vgg_face_size
-
-Precision = Literal["float32", "bfloat16"]
 
 # Mean color of the training faces, from the authors' files (averageImage).
 MEAN_RGB = (129.1863, 104.7624, 93.5940)
@@ -31,7 +28,7 @@ MEAN_RGB = (129.1863, 104.7624, 93.5940)
 def build_vgg_face(
     fc7_relu: bool = False,
     size: vgg_face_size.VggFaceSize = vgg_face_size.PAPER_SIZE,
-    precision: Precision = "float32",
+    precision: InferencePrecision = "float32",
 ) -> keras.Model:
     """Builds VGG-Face with zero weights; `load_vgg_face` fills them.
 
@@ -72,7 +69,7 @@ def build_vgg_face(
 
 
 def load_vgg_face(
-    path: PathLike, fc7_relu: bool = False, precision: Precision = "float32"
+    path: PathLike, fc7_relu: bool = False, precision: InferencePrecision = "float32"
 ) -> keras.Model:
     """Returns VGG-Face with the weights of an imported file.
 
@@ -97,7 +94,9 @@ def set_weights(model: keras.Model, weights: vgg_face_file.Weights) -> None:
         model.get_layer(name).set_weights(layer_weights)
 
 
-def _convolution(n_out: int, name: str, precision: Precision) -> keras.layers.Layer:
+def _convolution(
+    n_out: int, name: str, precision: InferencePrecision
+) -> keras.layers.Layer:
     return keras.layers.Conv2D(
         n_out,
         3,

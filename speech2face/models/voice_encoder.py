@@ -93,6 +93,7 @@ def build_voice_encoder(
     feature_dim: int,
     dtype_policy: str = "float32",
     feature_norm: float | None = None,
+    embedder_precision: config_lib.InferencePrecision = "float32",
 ) -> keras.Model:
     """Builds the network that `config.encoder` names.
 
@@ -101,13 +102,17 @@ def build_voice_encoder(
       feature_dim: length of the face feature; 4096 in the paper.
       dtype_policy: arithmetic of all but the spectrogram and the last layer.
       feature_norm: see `build_table_1`; the other network does not need it.
+      embedder_precision: arithmetic of a frozen speaker recognizer. It is float32 in
+        training, which keeps its vectors.
 
     Returns:
       A model from a waveform [batch, n_samples] float32 in [-1, 1] at 16 kHz, of at
       least `MIN_SAMPLES`, to the voice feature (v_s) [batch, feature_dim] float32.
     """
     if config.encoder == "speaker_embedding":
-        return speaker_encoder.build_speaker_encoder(config, feature_dim, dtype_policy)
+        return speaker_encoder.build_speaker_encoder(
+            config, feature_dim, dtype_policy, embedder_precision
+        )
     waveform = keras.Input([None], name="waveform")
     spectrogram = Spectrogram(MIN_SAMPLES)(waveform)
     table_1 = build_table_1(config, feature_dim, dtype_policy, feature_norm)

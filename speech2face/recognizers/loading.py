@@ -1,15 +1,15 @@
 """Loads a recognizer by the name that data sets record."""
 
+from speech2face.config import InferencePrecision
 from speech2face.errors import UserError
 from speech2face.files import PathLike
-from speech2face.models.vgg_face import Precision
 from speech2face.recognizers.base import Recognizer
 from speech2face.recognizers.dlib import DlibFace
 from speech2face.recognizers.vgg_face import VGG_FACE_NAMES, VggFace
 
 
 def load_recognizer(
-    name: str, weights: PathLike = "", precision: Precision = "float32"
+    name: str, weights: PathLike = "", precision: InferencePrecision = "float32"
 ) -> Recognizer:
     """Loads the recognizer `name`.
 

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from speech2face.config import InferencePrecision
 from speech2face.errors import UserError
 from speech2face.files import PathLike
 from speech2face.models import vgg_face
@@ -21,7 +22,7 @@ class VggFace:
         self,
         weights: PathLike,
         fc7_relu: bool = False,
-        precision: vgg_face.Precision = "float32",
+        precision: InferencePrecision = "float32",
     ):
         """Loads the weights that `speech2face.import_vgg_face` wrote.
 

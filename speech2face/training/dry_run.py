@@ -15,6 +15,7 @@ from speech2face.config import DecoderTrainingConfig, VoiceTrainingConfig
 from speech2face.data import input_pipeline
 from speech2face.errors import UserError
 from speech2face.files import PathLike, as_path, is_in_bucket
+from speech2face.models.fast import bfloat16
 from speech2face.system import n_cores, nvidia_cards
 from speech2face.training import (
     cost,
@@ -25,7 +26,7 @@ from speech2face.training import (
     voice_job,
 )
 from speech2face.training.job import Job
-from speech2face.training.precision import dtype_policy, has_fast_bfloat16
+from speech2face.training.precision import dtype_policy
 from speech2face.training.trainer import Batch
 
 _CLOCK = ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes"))
@@ -271,7 +272,7 @@ def _network_text(job: Job) -> str:
 
 
 def _precision_text(precision: str) -> str:
-    if has_fast_bfloat16():
+    if bfloat16.is_fast():
         advice = "mixed_bfloat16 is faster than float32 here"
     else:
         advice = "bfloat16 would be emulated here, slower than float32"

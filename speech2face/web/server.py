@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from speech2face import paper
+from speech2face.config import InferencePrecision
 from speech2face.files import PathLike
 from speech2face.inference.model import Speech2Face
 from speech2face.web.limits import Limits
@@ -28,6 +29,7 @@ def running(
     port: int,
     public_hosts: Iterable[str] = (),
     image_size: int = paper.FACE_PX,
+    precision: InferencePrecision = "float32",
 ) -> Iterator[str]:
     """Serves the page and gives its address; recordings are never on the disk.
 
@@ -39,6 +41,7 @@ def running(
       port: port to listen at.
       public_hosts: names under which a proxy serves the page.
       image_size: side of the faces in px.
+      precision: arithmetic of the voice encoder.
 
     Raises:
       FileNotFoundError: there is no model in `model_dir`.
@@ -55,7 +58,7 @@ def running(
         from speech2face.web.handlers import Handlers
         from speech2face.web.uploads import Uploads
 
-        model = Speech2Face.load(model_dir or None, image_size)
+        model = Speech2Face.load(model_dir or None, image_size, precision)
         uploads = Uploads(limits)
         Handlers(model, limits, examples, uploads).warm_up()
         page = page_lib.build(model, limits, examples, uploads)

@@ -30,6 +30,7 @@ from speech2face.audio import spectrogram
 from speech2face.config import VoiceEncoderConfig, VoiceTrainingConfig
 from speech2face.errors import UserError
 from speech2face.models import fast
+from speech2face.models.fast import bfloat16
 from speech2face.training.voice import VoiceTrainer
 from tests.helpers import tiny_material
 from tests.helpers.tiny_models import make_decoder, make_model
@@ -167,11 +168,14 @@ def test_a_file_is_timed_beside_keras():
 
 @pytest.mark.rehearsal
 def test_clips_together_are_timed_beside_requests_and_a_recording_beside_itself():
-    together, long = recordings.measure(n_repeats=1, minutes=0.2)
-    assert together.what == "32 clips of 6 s together"
+    timings = list(recordings.measure(n_repeats=1, minutes=0.2))
+    together, long = timings[:2]
+    assert together.what == "32 clips of 6 s together, float32"
     assert together.beside_secs > together.secs / 4, "32 requests are no single one"
     assert long.beside_secs == 12
     assert "GB at most" in long.note
+    n_precisions = 2 if bfloat16.is_fast() else 1
+    assert len(timings) == 2 * n_precisions
 
 
 def test_every_command_is_found():

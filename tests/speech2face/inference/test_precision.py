@@ -1,0 +1,132 @@
+"""The voice encoder in bfloat16: near to float32, and nothing else changes."""
+
+import json
+import pickle
+
+import keras
+import numpy as np
+import pytest
+import soundfile
+
+import speech2face
+from speech2face import app, errors, reconstruct
+from speech2face.exports import comparison
+from speech2face.models import campplus, voice_encoder
+from speech2face.models.fast import bfloat16
+from tests.helpers.tiny_models import make_model
+from tests.helpers.voices import noise
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {
+        precision: speech2face.load(precision=precision)
+        for precision in ("float32", "bfloat16")
+    }
+
+
+@pytest.fixture(scope="module")
+def voices():
+    examples = app.examples_in(app.EXAMPLES_DIR)
+    return [speech2face.load_waveform(path) for path in examples.values()]
+
+
+@pytest.mark.slow
+def test_faces_differ_slightly(models, voices):
+    results = {name: model(voices) for name, model in models.items()}
+    features = {
+        name: np.stack([result.feature for result in of_model])
+        for name, of_model in results.items()
+    }
+    cosine = comparison.smallest_cosine(features["float32"], features["bfloat16"])
+    assert 0.998 < cosine < 0.9999999, "alike, and not the same arithmetic"
+    for pair in zip(results["float32"], results["bfloat16"]):
+        pictures = [np.asarray(result.image, int) for result in pair]
+        assert np.abs(np.subtract(*pictures)).mean() < 2  # gray levels of 255
+
+
+@pytest.mark.slow
+def test_together_and_one_by_one_are_the_same(models, voices):
+    model = models["bfloat16"]
+    together = model.voice_features(voices)
+    one_by_one = np.concatenate([model.voice_features([voice]) for voice in voices])
+    assert comparison.smallest_cosine(together, one_by_one) > 0.9999
+
+
+@pytest.mark.slow
+def test_only_the_large_kernels_are_narrow(models):
+    layer = models["bfloat16"].encoder.get_layer("speaker_embedding")
+    narrow = {w.name for w in layer.weights if w.dtype == "bfloat16"}
+    assert narrow == campplus.large_kernels()
+    n_narrow = sum(np.prod(campplus.packed_shapes()[name]) for name in narrow)
+    assert n_narrow / 6_841_568 > 0.8
+    learned = voice_encoder.learned_variables(models["bfloat16"].encoder)
+    assert {variable.dtype for variable in learned} == {"float32"}
+
+
+@pytest.mark.slow
+def test_a_pickled_model_keeps_its_precision(models, voices):
+    copy = pickle.loads(pickle.dumps(models["bfloat16"]))
+    assert copy.precision == "bfloat16"
+    pair = [model.voice_features(voices[:1]) for model in (copy, models["bfloat16"])]
+    np.testing.assert_allclose(*pair, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_saved_encoder_keeps_its_precision(models, voices, tmp_path):
+    encoder = models["bfloat16"].encoder
+    encoder.save(tmp_path / "encoder.keras")
+    read = keras.saving.load_model(tmp_path / "encoder.keras")
+    pair = [np.asarray(model(voices[0][None])) for model in (read, encoder)]
+    np.testing.assert_allclose(*pair, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_bundle_does_not_depend_on_the_precision(models, tmp_path):
+    files = {}
+    for name, model in models.items():
+        model.save(tmp_path / name)
+        files[name] = {
+            path.name: path.read_bytes()
+            for path in (tmp_path / name).iterdir()
+            if path.is_file()
+        }
+    assert files["float32"] == files["bfloat16"]
+
+
+def test_table_1_computes_in_it(tmp_path):
+    make_model().save(tmp_path / "bundle")
+    models = [
+        speech2face.load(tmp_path / "bundle", precision=precision)
+        for precision in ("float32", "bfloat16")
+    ]
+    layers = models[1].encoder.get_layer("table_1").layers
+    assert "bfloat16" in {layer.compute_dtype for layer in layers}
+    features = [model.voice_features([noise(3.0)]) for model in models]
+    assert features[1].dtype == np.float32
+    assert 0.99 < comparison.smallest_cosine(*features) < 0.9999999
+
+
+@pytest.mark.parametrize("precision", ["float16", "mixed_bfloat16", "", None, 16])
+def test_another_precision_is_refused(precision):
+    with pytest.raises(errors.UserError, match="expected one of float32, bfloat16"):
+        speech2face.load(precision=precision)
+
+
+@pytest.mark.parametrize("flags", ["avx2 fma", "avx512f avx512_bf16"])
+def test_the_command_writes_its_precision_down(tmp_path, monkeypatch, capsys, flags):
+    (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
+    monkeypatch.setattr(bfloat16, "_CPU_INFO", tmp_path / "cpuinfo")
+    make_model().save(tmp_path / "bundle")
+    soundfile.write(tmp_path / "a.wav", noise(3.0), 16_000)
+    options = reconstruct.ReconstructOptions(
+        output_dir=str(tmp_path / "out"),
+        audio=(str(tmp_path / "a.wav"),),
+        model_dir=str(tmp_path / "bundle"),
+        precision="bfloat16",
+    )
+    reconstruct.main(options)
+    (row,) = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert row["precision"] == "bfloat16"
+    note = "--precision=bfloat16: this processor emulates it"
+    assert (note in capsys.readouterr().out) == ("avx512_bf16" not in flags)
