@@ -70,7 +70,7 @@ def export(
     """Writes the model in every format, with each kind of weights.
 
     Args:
-      model: the trained model.
+      model: the trained model; in float32 for other formats than the bundle.
       output_dir: a new folder, or one with an earlier export, which is replaced.
       formats: any of `request.FORMATS`.
       weights: see `small_weights`; a bundle takes one, float32 or float16.
@@ -79,12 +79,17 @@ def export(
       A row for each file; also in `exports.md` and `exports.json`.
 
     Raises:
-      UserError: a wrong name or a missing package; `output_dir` is then as it was. Or
-        a file does not give what the Keras models give: the others are written, and
-        this one is named.
+      UserError: a wrong name, a missing package, or a model in bfloat16; `output_dir` is
+        then as it was. Or a file does not give what the Keras models give: the others
+        are written, and this one is named.
     """
     output_dir = files.as_path(output_dir)
     request.check(output_dir, formats, weights)
+    if model.precision != "float32" and set(formats) != {request.BUNDLE}:
+        raise UserError(
+            f"the model was loaded with precision={model.precision!r}; files for other "
+            "runtimes are made of one in float32: load it without"
+        )
     if request.SAVED_MODEL_IO in formats:
         encoded_audio.tensorflow_io()  # early: does it fit this TensorFlow?
     rows: list[Row] = []

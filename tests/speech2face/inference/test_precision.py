@@ -10,7 +10,7 @@ import soundfile
 
 import speech2face
 from speech2face import app, errors, reconstruct
-from speech2face.exports import comparison
+from speech2face.exports import comparison, export_job
 from speech2face.models import campplus, voice_encoder
 from speech2face.models.fast import bfloat16
 from tests.helpers.tiny_models import make_model
@@ -92,6 +92,13 @@ def test_a_bundle_does_not_depend_on_the_precision(models, tmp_path):
             if path.is_file()
         }
     assert files["float32"] == files["bfloat16"]
+
+
+@pytest.mark.slow
+def test_other_runtimes_are_given_float32(models, tmp_path):
+    with pytest.raises(errors.UserError, match="one in float32"):
+        export_job.export(models["bfloat16"], tmp_path / "a", ["tflite"], ["float32"])
+    assert not (tmp_path / "a").exists()
 
 
 def test_table_1_computes_in_it(tmp_path):
