@@ -23,7 +23,9 @@ from speech2face.config import (
 )
 from speech2face.errors import UserError
 from speech2face.files import PathLike
+from speech2face.messages import slow_bfloat16
 from speech2face.options import Options, option, run_command
+from speech2face.system import has_fast_bfloat16
 from speech2face.web.limits import Limits
 
 EXAMPLES_DIR = pathlib.Path(__file__).parent / "examples"
@@ -76,10 +78,10 @@ def main(options: AppOptions) -> None:
     check_model_folder(options.model_dir)
     examples = examples_in(options.examples_dir or EXAMPLES_DIR)
 
-    from speech2face.models.fast import bfloat16
     from speech2face.web import server
 
-    bfloat16.note_if_slow("precision", options.precision)
+    if options.precision == "bfloat16" and not has_fast_bfloat16():
+        print(slow_bfloat16("precision"))
     server.exit_on_signals()
     with server.running(
         options.model_dir,
@@ -88,8 +90,8 @@ def main(options: AppOptions) -> None:
         options.host,
         options.port,
         public_hosts,
-        int(options.image_size),
-        options.precision,
+        image_size=int(options.image_size),
+        precision=options.precision,
     ) as address:
         print(f"open {address} (Ctrl-C ends it)", flush=True)
         threading.Event().wait()  # forever: signals end the process

@@ -91,7 +91,8 @@ class ListParser(flags.ListParser):
     def parse(self, argument: Any) -> list[str]:
         """Returns the items."""
         has_comma = isinstance(argument, str) and "," in argument
-        if has_comma and pathlib.Path(argument).exists():
+        # Not Path.exists(), which raises for a list that is longer than any path.
+        if has_comma and os.path.exists(argument):  # noqa: PTH110
             return [argument]
         return super().parse(argument)
 

@@ -29,6 +29,11 @@ def silence_libraries() -> None:
         python_logging.getLogger("matplotlib").setLevel(python_logging.ERROR)
 
 
+def slow_bfloat16(flag: str) -> str:
+    """Returns the note of a command whose flag asks for bfloat16 where it is slow."""
+    return f"--{flag}=bfloat16: this hardware emulates it, so float32 may be faster"
+
+
 def ignore_warnings_of_libraries() -> None:
     """Ignores `FutureWarning`s, also in processes that this one starts.
 

@@ -18,8 +18,9 @@ from speech2face.config import (
     InferencePrecision,
 )
 from speech2face.errors import UserError
-from speech2face.messages import counted
+from speech2face.messages import counted, slow_bfloat16
 from speech2face.options import Options, option, required, run_command
+from speech2face.system import has_fast_bfloat16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,9 +67,9 @@ def main(options: ReconstructOptions) -> None:
     check_model_folder(options.model_dir)
     from speech2face.inference import reconstruction
     from speech2face.inference.model import Speech2Face
-    from speech2face.models.fast import bfloat16
 
-    bfloat16.note_if_slow("precision", options.precision)
+    if options.precision == "bfloat16" and not has_fast_bfloat16():
+        print(slow_bfloat16("precision"))
     with reconstruction.for_a_single_run(len(options.audio)):
         results = reconstruction.reconstruct(
             Speech2Face.load(

@@ -1,8 +1,11 @@
-"""Differences between operating systems: no other module asks for the system."""
+"""Differences between systems and processors: no other module asks for them."""
 
 import functools
 import os
 import pathlib
+
+_CPU_INFO = "/proc/cpuinfo"  # where Linux describes the processor
+_MULTIPLY_BFLOAT16 = ("avx512_bf16", "amx_bf16")
 
 
 def n_cores() -> int:
@@ -14,17 +17,41 @@ def n_cores() -> int:
 
 
 @functools.cache
-def has_avx512(cpuinfo: str = "/proc/cpuinfo") -> bool:
+def has_avx512(cpuinfo: str = _CPU_INFO) -> bool:
     """Returns whether the processor has AVX-512; False where that is unknown.
 
     Args:
       cpuinfo: file in which Linux describes the processor.
     """
+    return "avx512f" in _processor_flags(cpuinfo)
+
+
+def has_fast_bfloat16(cpuinfo: str = _CPU_INFO) -> bool:
+    """Returns whether the hardware multiplies bfloat16 faster than float32.
+
+    A TPU does, a GPU of compute capability 8 or more, and a processor with AVX512_BF16
+    or AMX.
+
+    Args:
+      cpuinfo: file in which Linux describes the processor.
+    """
+    import tensorflow as tf  # late: a command that fails early does not wait for it
+
+    if tf.config.list_physical_devices("TPU"):
+        return True
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        return details.get("compute_capability", (0, 0))[0] >= 8
+    return not _processor_flags(cpuinfo).isdisjoint(_MULTIPLY_BFLOAT16)
+
+
+def _processor_flags(cpuinfo: str) -> set[str]:
     try:
         text = pathlib.Path(cpuinfo).read_text(errors="replace")
     except OSError:
-        return False
-    return " avx512f " in f"{text.partition('flags')[2].partition(chr(10))[0]} "
+        return set()
+    return set(text.partition("flags")[2].partition("\n")[0].split())
 
 
 def nvidia_cards(driver: str = "/proc/driver/nvidia/gpus") -> list[str]:

@@ -14,7 +14,8 @@ from speech2face import files, locks
 from speech2face.data import dataset_info
 from speech2face.errors import UserError
 from speech2face.json_codec import read_json
-from speech2face.messages import counted
+from speech2face.messages import counted, slow_bfloat16
+from speech2face.system import has_fast_bfloat16
 
 WORK_DIR = ".work"
 # Names that jobs write, besides those in WORK_DIR.
@@ -213,9 +214,9 @@ def _recognizer_info(options: JobOptions) -> dict[str, Any]:
     Loading it here, before the workers do, ends a job with wrong weights at once.
     """
     from data_prep.stages import voice as voice_stages
-    from speech2face.models.fast import bfloat16
 
-    bfloat16.note_if_slow("recognizer_precision", options.recognizer_precision)
+    if options.recognizer_precision == "bfloat16" and not has_fast_bfloat16():
+        print(slow_bfloat16("recognizer_precision"))
     recognizer = voice_stages.load_recognizer(options.recognizer_choice)
     return {
         "name": recognizer.name,

@@ -26,6 +26,7 @@ from speech2face.app import EXAMPLES_DIR, examples_in
 from speech2face.audio.recordings import SoundFile
 from speech2face.options import Options, option, run_command
 from speech2face.paper import SAMPLE_RATE_HZ
+from speech2face.system import has_fast_bfloat16
 
 if TYPE_CHECKING:
     from speech2face import Speech2Face
@@ -59,11 +60,10 @@ def measure(n_repeats: int, minutes: float) -> Iterator[Timing]:
     """
     from speech2face import Speech2Face
     from speech2face.exports import comparison
-    from speech2face.models.fast import bfloat16
 
     model = Speech2Face.load()
     yield from _timings(model, n_repeats, minutes)
-    if bfloat16.is_fast():
+    if has_fast_bfloat16():
         half = Speech2Face.load(precision="bfloat16")
         voices = [SoundFile(path) for path in examples_in(EXAMPLES_DIR).values()]
         cosine = comparison.smallest_cosine(

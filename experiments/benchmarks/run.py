@@ -25,7 +25,7 @@ from experiments.benchmarks import rows
 from speech2face import files
 from speech2face.errors import UserError
 from speech2face.options import Options, option, run_command
-from speech2face.system import n_cores
+from speech2face.system import has_fast_bfloat16, n_cores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,19 +95,11 @@ def _chosen(modules: Collection[str]) -> dict[str, Section]:
     for title, section in SECTIONS.items():
         if modules and section.module not in modules:
             continue
-        if _HALF in section.flags and _bfloat16_is_emulated():
+        if _HALF in section.flags and not has_fast_bfloat16():
             print(f"left out: {title}, which this processor would emulate")
             continue
         chosen[title] = section
     return chosen
-
-
-def _bfloat16_is_emulated() -> bool:
-    from speech2face.models.fast import (
-        bfloat16,
-    )  # late: --help must not load TensorFlow
-
-    return not bfloat16.is_fast()
 
 
 def _output_of(section: Section) -> str:

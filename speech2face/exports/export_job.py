@@ -79,16 +79,17 @@ def export(
       A row for each file; also in `exports.md` and `exports.json`.
 
     Raises:
-      UserError: a wrong name, a missing package, or a model in bfloat16; `output_dir` is
-        then as it was. Or a file does not give what the Keras models give: the others
-        are written, and this one is named.
+      UserError: a wrong name, a missing package, or a model in bfloat16;
+        `output_dir` is then as it was. Or a file does not give what the Keras models
+        give: the others are written, and this one is named.
     """
     output_dir = files.as_path(output_dir)
     request.check(output_dir, formats, weights)
     if model.precision != "float32" and set(formats) != {request.BUNDLE}:
         raise UserError(
-            f"the model was loaded with precision={model.precision!r}; files for other "
-            "runtimes are made of one in float32: load it without"
+            f"the model computes in {model.precision}; files for other runtimes are "
+            "made of one in float32: speech2face.load(folder)",
+            reason="bad_precision",
         )
     if request.SAVED_MODEL_IO in formats:
         encoded_audio.tensorflow_io()  # early: does it fit this TensorFlow?

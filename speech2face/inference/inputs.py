@@ -34,7 +34,7 @@ def check_exaggeration(exaggeration: float) -> None:
 def check_precision(precision: str) -> None:
     """Raises UserError if the voice encoder cannot compute in this precision."""
     known = get_args(InferencePrecision)
-    if precision not in known:
+    if not isinstance(precision, str) or precision not in known:
         raise UserError(
             f"precision={precision!r}: expected one of {', '.join(known)}",
             reason="bad_precision",

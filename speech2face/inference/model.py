@@ -75,7 +75,7 @@ class Speech2Face:
         shares its weights.
       piecewise_encoder: `encoder` for recordings of any length; shares its weights.
       config: how the encoder was built and trained.
-      precision: arithmetic of the encoder.
+      precision: arithmetic of the encoder, 'float32' or 'bfloat16'.
     """
 
     def __init__(
@@ -84,7 +84,6 @@ class Speech2Face:
         decoder: DecoderBundle,
         config: VoiceTrainingConfig,
         image_size: int = FACE_PX,
-        precision: InferencePrecision = "float32",
     ):
         """Combines trained networks; most callers use `load`.
 
@@ -93,7 +92,6 @@ class Speech2Face:
           decoder: the face decoder it was trained against.
           config: how `encoder` was built and trained.
           image_size: side of the faces in px, see `load`.
-          precision: in which `encoder` was built.
         """
         voice_encoder.check_clip_secs(config.voice_encoder, config.audio.clip_secs)
         inputs.check_image_size(image_size)
@@ -102,7 +100,7 @@ class Speech2Face:
         self.encoder = encoder
         self.decoder = decoder
         self.config = config
-        self.precision = precision
+        self.precision = voice_encoder.precision_of(encoder)
         self.drawing_decoder = larger_faces.at_size(decoder.model, image_size)
         self.piecewise_encoder = PiecewiseEncoder(encoder, config.voice_encoder)
         # As graphs: run op by op, networks of thousands of small ops take seconds.
@@ -144,7 +142,7 @@ class Speech2Face:
         inputs.check_image_size(image_size)  # before seconds of reading
         inputs.check_precision(precision)
         folder = as_path(DEFAULT_BUNDLE if folder is None else folder)
-        return cls(*bundle.read(folder, precision), image_size, precision)
+        return cls(*bundle.read(folder, precision), image_size)
 
     def save(self, folder: PathLike, half: bool = False) -> None:
         """Writes the bundle, whole or not at all.
@@ -333,8 +331,7 @@ def _unpickled(
 ) -> Speech2Face:
     """Builds a model from the files of a bundle: relative path -> content."""
     check_keras_settings()
-    networks = bundle.from_bytes(contents, precision)
-    return Speech2Face(*networks, image_size, precision)
+    return Speech2Face(*bundle.from_bytes(contents, precision), image_size)
 
 
 def _groups(items: Any, size: int) -> list[Any]:

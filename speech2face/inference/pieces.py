@@ -48,6 +48,8 @@ class TimeMean:
       ends_with_sound: outputs are those of windows that follow one another, and the
         last one ends with the recording (`models.speaker_embedding`). It counts by the
         share of its samples that no other has, so `n_outputs` is not an integer.
+      live_outputs: outputs of a piece of live sound: few, so that nobody waits, and
+        enough that little is computed twice.
     """
 
     outputs: Callable[[Any], Any]
@@ -58,6 +60,7 @@ class TimeMean:
     n_warm_up: int = 0
     padded: bool = False
     ends_with_sound: bool = False
+    live_outputs: int = 1
 
     @property
     def piece_samples(self) -> int:

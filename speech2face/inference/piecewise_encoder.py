@@ -21,7 +21,9 @@ from speech2face.paper import HOP_SAMPLES, WINDOW_SAMPLES
 
 # Larger pieces compute fewer samples twice and take more memory.
 _TABLE_1_OUTPUTS = 16  # 12 s: 16 % of a piece's frames are computed twice
-_EMBEDDER_WINDOWS = 16  # 96 s; layers of CAM++ are small, so calls would dominate
+# 96 s. Fewer take longer, since CAM++ has many small layers; 32 take as long, and more
+# memory (docs/performance.md).
+_EMBEDDER_WINDOWS = 16
 
 
 class PiecewiseEncoder:
@@ -44,7 +46,8 @@ class PiecewiseEncoder:
         self.time_mean, head = divide(encoder, config)
         any_batch = tf.TensorSpec([None, None], tf.float32)
         bound = tf.TensorSpec([None], tf.int32)
-        self._head = tf.function(head, autograph=False)
+        # Of any number of recordings, without a warning of TensorFlow at the fifth.
+        self._head = tf.function(head, autograph=False, reduce_retracing=True)
         self._sums = tf.function(
             _sum_of_outputs(self.time_mean.outputs),
             [any_batch, bound, bound],
@@ -142,6 +145,7 @@ def _divide_table_1(encoder: keras.Model, config: VoiceEncoderConfig) -> _Divide
             (geometry.span_frames - 1) * HOP_SAMPLES + WINDOW_SAMPLES
         ),
         piece_outputs=_TABLE_1_OUTPUTS,
+        live_outputs=_TABLE_1_OUTPUTS,
         n_warm_up=geometry.n_lead,
         padded=config.padding == "same",
     )
@@ -168,6 +172,7 @@ def _divide_speaker_embedding(
         stride_samples=window,
         receptive_field_samples=window,
         piece_outputs=_EMBEDDER_WINDOWS,
+        live_outputs=1,  # windows do not overlap
         ends_with_sound=True,
     )
     return mean, lambda means: head(means, training=False)

@@ -168,7 +168,7 @@ class _RunningMean:
     def add(self, block: np.ndarray) -> None:
         """Adds a block."""
         self._cutter.push(block)
-        self._sum_pieces(self._mean.piece_outputs)
+        self._sum_pieces(self._mean.live_outputs)
 
     def value(self, n_samples: int) -> np.ndarray:
         """Returns the mean as if the recording ended here, after `n_samples`."""

@@ -119,6 +119,17 @@ def build_voice_encoder(
     return keras.Model(waveform, table_1(spectrogram), name="voice_encoder")
 
 
+def precision_of(encoder: keras.Model) -> str:
+    """Returns the type in which an encoder multiplies, such as 'float32'.
+
+    Args:
+      encoder: what `build_voice_encoder` returned.
+    """
+    if "table_1" in [layer.name for layer in encoder.layers]:
+        return encoder.get_layer("table_1").get_layer("conv1").compute_dtype
+    return encoder.get_layer("speaker_embedding").get_layer("campplus").precision
+
+
 def build_table_1(
     config: config_lib.VoiceEncoderConfig,
     feature_dim: int,

@@ -15,8 +15,7 @@ from speech2face.config import DecoderTrainingConfig, VoiceTrainingConfig
 from speech2face.data import input_pipeline
 from speech2face.errors import UserError
 from speech2face.files import PathLike, as_path, is_in_bucket
-from speech2face.models.fast import bfloat16
-from speech2face.system import n_cores, nvidia_cards
+from speech2face.system import has_fast_bfloat16, n_cores, nvidia_cards
 from speech2face.training import (
     cost,
     decoder_job,
@@ -272,7 +271,7 @@ def _network_text(job: Job) -> str:
 
 
 def _precision_text(precision: str) -> str:
-    if bfloat16.is_fast():
+    if has_fast_bfloat16():
         advice = "mixed_bfloat16 is faster than float32 here"
     else:
         advice = "bfloat16 would be emulated here, slower than float32"

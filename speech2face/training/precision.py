@@ -3,7 +3,7 @@
 Both ends of a network stay float32 (docs/decisions/float32-boundaries.md).
 """
 
-from speech2face.models.fast import bfloat16
+from speech2face.system import has_fast_bfloat16
 
 
 def dtype_policy(precision: str) -> str:
@@ -14,4 +14,4 @@ def dtype_policy(precision: str) -> str:
     """
     if precision != "auto":
         return precision
-    return "mixed_bfloat16" if bfloat16.is_fast() else "float32"
+    return "mixed_bfloat16" if has_fast_bfloat16() else "float32"

@@ -198,6 +198,9 @@ def test_a_name_with_a_comma_is_one_file(tmp_path, monkeypatch):
     both = audio('--audio="part 1, part 2.wav",a.wav')
     assert both.audio == ("part 1, part 2.wav", "a.wav")
     options_lib.check_paths(both)
+    longer_than_a_path = ["a.wav"] * 5_000
+    many = audio(f"--audio={','.join(longer_than_a_path)}").audio
+    assert many == tuple(longer_than_a_path)
     with pytest.raises(FileNotFoundError, match="contains a comma in double quotes"):
         options_lib.check_paths(audio("--audio=part 1, part 2.wav,a.wav"))
 

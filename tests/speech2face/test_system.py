@@ -68,6 +68,16 @@ def test_avx512_is_read_where_linux_says_it(tmp_path):
     assert not system.has_avx512(str(tmp_path / "missing"))
 
 
+@pytest.mark.parametrize(
+    ("flags", "is_fast"),
+    [("fma avx2", False), ("avx512f avx512_bf16", True), ("avx512f amx_bf16", True)],
+)
+def test_bfloat16_is_fast_where_the_processor_multiplies_it(tmp_path, flags, is_fast):
+    (tmp_path / "cpuinfo").write_text(f"flags : {flags}\nbugs : amx_bf16\n")
+    assert system.has_fast_bfloat16(str(tmp_path / "cpuinfo")) == is_fast
+    assert not system.has_fast_bfloat16(str(tmp_path / "missing"))
+
+
 def test_they_are_named_in_one_place():
     for package in PACKAGES:
         for path in (REPOSITORY / package).rglob("*.py"):

@@ -30,7 +30,7 @@ from speech2face.audio import spectrogram
 from speech2face.config import VoiceEncoderConfig, VoiceTrainingConfig
 from speech2face.errors import UserError
 from speech2face.models import fast
-from speech2face.models.fast import bfloat16
+from speech2face.system import has_fast_bfloat16
 from speech2face.training.voice import VoiceTrainer
 from tests.helpers import tiny_material
 from tests.helpers.tiny_models import make_decoder, make_model
@@ -105,7 +105,7 @@ def test_a_section_is_named_before_it_is_measured(tmp_path, monkeypatch, capsys)
 
 @pytest.mark.parametrize("emulated, n_left_out", [(True, 2), (False, 0)])
 def test_emulated_steps_are_left_out(monkeypatch, capsys, emulated, n_left_out):
-    monkeypatch.setattr(run, "_bfloat16_is_emulated", lambda: emulated)
+    monkeypatch.setattr(run, "has_fast_bfloat16", lambda: not emulated)
     assert len(run._chosen(())) == len(run.SECTIONS) - n_left_out
     assert capsys.readouterr().out.count("left out: Training step") == n_left_out
     with pytest.raises(UserError, match="--only=warmth: there is no such benchmark"):
@@ -174,7 +174,7 @@ def test_clips_together_are_timed_beside_requests_and_a_recording_beside_itself(
     assert together.beside_secs > together.secs / 4, "32 requests are no single one"
     assert long.beside_secs == 12
     assert "GB at most" in long.note
-    n_precisions = 2 if bfloat16.is_fast() else 1
+    n_precisions = 2 if has_fast_bfloat16() else 1
     assert len(timings) == 2 * n_precisions
 
 

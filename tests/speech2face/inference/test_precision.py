@@ -9,12 +9,15 @@ import pytest
 import soundfile
 
 import speech2face
-from speech2face import app, errors, reconstruct
+from speech2face import app, errors, reconstruct, system
 from speech2face.exports import comparison, export_job
+from speech2face.inference import reconstruction, streaming
 from speech2face.models import campplus, voice_encoder
-from speech2face.models.fast import bfloat16
-from tests.helpers.tiny_models import make_model
+from tests.helpers.records import write_voice_dataset
+from tests.helpers.tiny_models import make_decoder, make_model, tiny_config, train
 from tests.helpers.voices import noise
+
+NETWORKS = ("encoder", "decoder", "config")
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,51 @@ def test_together_and_one_by_one_are_the_same(models, voices):
     together = model.voice_features(voices)
     one_by_one = np.concatenate([model.voice_features([voice]) for voice in voices])
     assert comparison.smallest_cosine(together, one_by_one) > 0.9999
+
+
+@pytest.mark.slow
+def test_with_and_without_graphs_are_nearly_the_same(models, voices):
+    """The optimizer joins bias and ReLU to a product, which saves a rounding."""
+    optimized = models["bfloat16"].voice_features(voices)
+    networks = (getattr(models["bfloat16"], name) for name in NETWORKS)
+    with reconstruction.without_graph_optimization():
+        as_traced = speech2face.Speech2Face(*networks).voice_features(voices)
+    with reconstruction.for_a_single_run(1):
+        without = models["bfloat16"].voice_features(voices)
+    assert comparison.smallest_cosine(optimized, as_traced) > 0.999
+    assert comparison.smallest_cosine(optimized, without) > 0.999
+
+
+@pytest.mark.slow
+def test_live_sound_is_the_whole(models, voices):
+    live = streaming.StreamingSpeech2Face(models["bfloat16"])
+    whole = np.tile(voices[0], 3)
+    for start in range(0, len(whole), 8_000):
+        live.push(whole[start : start + 8_000])
+    expected = models["bfloat16"](whole).feature
+    np.testing.assert_allclose(live.finish().feature, expected, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_the_encoder_tells_its_precision(models):
+    for name, model in models.items():
+        networks = [getattr(model, attribute) for attribute in NETWORKS]
+        assert speech2face.Speech2Face(*networks).precision == name
+
+
+@pytest.mark.rehearsal
+@pytest.mark.parametrize("trained_in", ["float32", "mixed_bfloat16"])
+def test_a_run_folder_in_another_precision(tmp_path, trained_in):
+    write_voice_dataset(tmp_path / "voices", n=13, n_shards=3, splits=("train", "val"))
+    make_decoder().save(tmp_path / "decoder")
+    config = tiny_config(precision=trained_in, epochs=0.5, validate_every=0)
+    train(tmp_path, tmp_path / "run", config)
+    features = []
+    for precision in ("float32", "bfloat16"):
+        model = speech2face.load(tmp_path / "run", precision=precision)
+        assert model.precision == precision
+        features.append(model.voice_features([noise(3.0)]))
+    assert 0.99 < comparison.smallest_cosine(*features) < 0.9999999
 
 
 @pytest.mark.slow
@@ -114,7 +162,9 @@ def test_table_1_computes_in_it(tmp_path):
     assert 0.99 < comparison.smallest_cosine(*features) < 0.9999999
 
 
-@pytest.mark.parametrize("precision", ["float16", "mixed_bfloat16", "", None, 16])
+@pytest.mark.parametrize(
+    "precision", ["mixed_bfloat16", "", None, np.ones(2)]
+)
 def test_another_precision_is_refused(precision):
     with pytest.raises(errors.UserError, match="expected one of float32, bfloat16"):
         speech2face.load(precision=precision)
@@ -123,7 +173,8 @@ def test_another_precision_is_refused(precision):
 @pytest.mark.parametrize("flags", ["avx2 fma", "avx512f avx512_bf16"])
 def test_the_command_writes_its_precision_down(tmp_path, monkeypatch, capsys, flags):
     (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
-    monkeypatch.setattr(bfloat16, "_CPU_INFO", tmp_path / "cpuinfo")
+    is_fast = system.has_fast_bfloat16(str(tmp_path / "cpuinfo"))
+    monkeypatch.setattr(reconstruct, "has_fast_bfloat16", lambda: is_fast)
     make_model().save(tmp_path / "bundle")
     soundfile.write(tmp_path / "a.wav", noise(3.0), 16_000)
     options = reconstruct.ReconstructOptions(
@@ -135,5 +186,5 @@ def test_the_command_writes_its_precision_down(tmp_path, monkeypatch, capsys, fl
     reconstruct.main(options)
     (row,) = json.loads((tmp_path / "out" / "results.json").read_text())
     assert row["precision"] == "bfloat16"
-    note = "--precision=bfloat16: this processor emulates it"
+    note = "--precision=bfloat16: this hardware emulates it"
     assert (note in capsys.readouterr().out) == ("avx512_bf16" not in flags)

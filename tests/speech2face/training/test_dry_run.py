@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from speech2face import system
 from speech2face import train as train_command
 from speech2face.artifacts import checkpoints, environment
 from speech2face.config import LoopConfig
 from speech2face.data import dataset_info, records
-from speech2face.models.fast import bfloat16
 from speech2face.training import cost, dry_run, precision, trainer
 from tests.helpers.records import DIM, write_voice_dataset
 from tests.helpers.tiny_models import make_decoder, tiny_config, train
@@ -56,7 +56,9 @@ def test_the_plan_is_what_the_training_does(folders, tmp_path):
 def test_the_plan_says_which_precision_is_faster(tmp_path, monkeypatch, flags, fastest):
     cpu_info = tmp_path / "cpuinfo"
     cpu_info.write_text(f"flags : {flags}\n")
-    monkeypatch.setattr(bfloat16, "_CPU_INFO", cpu_info)
+    is_fast = system.has_fast_bfloat16(str(cpu_info))
+    for module in (dry_run, precision):
+        monkeypatch.setattr(module, "has_fast_bfloat16", lambda: is_fast)
     advice = {
         "mixed_bfloat16": "mixed_bfloat16 is faster than float32 here",
         "float32": "bfloat16 would be emulated here, slower than float32",

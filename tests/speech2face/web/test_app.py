@@ -315,6 +315,24 @@ def test_a_folder_that_is_in_use_is_not_swept(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [foreign]
 
 
+def test_the_options_reach_the_model(monkeypatch):
+    pytest.importorskip("gradio")
+    from speech2face.web import server
+
+    asked = []
+
+    def load(*arguments):
+        asked.append(arguments)
+        raise UserError("enough")
+
+    monkeypatch.setattr(server.Speech2Face, "load", load)
+    monkeypatch.setattr(server, "exit_on_signals", lambda: None)
+    options = app.AppOptions(image_size="448", precision="bfloat16", port=free_port())
+    with pytest.raises(UserError, match="enough"):
+        app.main(options)
+    assert asked == [(None, 448, "bfloat16")]
+
+
 @pytest.mark.parametrize("listed", ["http://a.org", "a.org:80", "a.org/x", "a b", "*"])
 def test_a_public_host_is_a_name(listed):
     assert app.host_names("a.org, b-c.example,") == ["a.org", "b-c.example"]
