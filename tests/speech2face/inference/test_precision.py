@@ -162,9 +162,7 @@ def test_table_1_computes_in_it(tmp_path):
     assert 0.99 < comparison.smallest_cosine(*features) < 0.9999999
 
 
-@pytest.mark.parametrize(
-    "precision", ["mixed_bfloat16", "", None, np.ones(2)]
-)
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "", None, np.ones(2)])
 def test_another_precision_is_refused(precision):
     with pytest.raises(errors.UserError, match="expected one of float32, bfloat16"):
         speech2face.load(precision=precision)
