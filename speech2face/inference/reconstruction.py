@@ -21,7 +21,8 @@ from speech2face.inference.model import Result, Speech2Face
 BETWEEN_FILE = "between.gif"
 N_BETWEEN = 17  # faces on the way from one voice to another, both included
 _STEP_MS, _REST_MS = 80, 1_000  # how long a face on the way and an end are shown
-MAX_RECORDINGS_WITHOUT_GRAPHS = 8  # of one call of `reconstruct`
+# Of one call of `reconstruct`: of 24, both ways take as long.
+_MAX_RECORDINGS_WITHOUT_GRAPHS = 16
 
 
 def reconstruct(
@@ -165,7 +166,7 @@ def for_a_single_run(n_recordings: int) -> Iterator[None]:
       n_recordings: few are computed operation by operation. Tracing the graph of the
         speaker recognizer would take longer than running its 2,900 operations.
     """
-    if n_recordings > MAX_RECORDINGS_WITHOUT_GRAPHS:
+    if n_recordings > _MAX_RECORDINGS_WITHOUT_GRAPHS:
         with without_graph_optimization():
             yield
         return
