@@ -80,6 +80,23 @@ def test_live_sound_is_the_whole(models, voices):
 
 
 @pytest.mark.slow
+def test_live_sound_does_not_wait_for_many_windows(models, voices, monkeypatch):
+    encoder = models["float32"].piecewise_encoder
+    sums, n_windows = encoder.sums, []
+
+    def counted(pieces):
+        n_windows.extend(piece.end for piece in pieces)
+        return sums(pieces)
+
+    monkeypatch.setattr(encoder, "sums", counted)
+    live = streaming.StreamingSpeech2Face(models["float32"])
+    sound = np.tile(voices[0], 40 * 16_000 // len(voices[0]) + 1)[: 40 * 16_000]
+    for start in range(0, len(sound), 8_000):
+        live.push(sound[start : start + 8_000])
+    assert n_windows == [1] * 6  # of 6 s each, as soon as they are there
+
+
+@pytest.mark.slow
 def test_the_encoder_tells_its_precision(models):
     for name, model in models.items():
         networks = [getattr(model, attribute) for attribute in NETWORKS]
